@@ -1,0 +1,42 @@
+"""The protocol a task fills: what a head predicts, its loss, its score, its predictions."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from convolve.data.dataset import Sample
+
+
+class Task(Protocol):
+    """One kind of question to an image. Final classes fill it; the training loop knows nothing else of a task."""
+
+    name: str
+    classes: tuple[str, ...]
+    score_name: str
+    """The figure that chooses between epochs and is reported first, larger is better, for example "accuracy"."""
+
+    @property
+    def outputs(self) -> int:
+        """K, how many numbers a head gives an image."""
+
+    def pack_targets(self, samples: Sequence[Sample]) -> Tensor:
+        """The targets of many samples as one tensor, rows in their order."""
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(N,) float32: the training loss of every image, from outputs (N, K) of any float dtype."""
+
+    def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Figures on a whole split, at least "loss" and the one called `score_name`; quick, called every epoch."""
+
+    def results(self, outputs: Tensor, targets: Tensor, *, temperature: float) -> dict[str, Any]:
+        """Everything that is reported on a split, as plain JSON values."""
+
+    def fit_temperature(self, outputs: Tensor, targets: Tensor) -> float:
+        """The divisor of the outputs, > 0, that makes held-out probabilities most truthful."""
+
+    def probabilities(self, outputs: Tensor, *, temperature: float) -> Tensor:
+        """(N, K) float64 in [0, 1]."""
+
+    def prediction(self, probabilities: Sequence[float]) -> dict[str, Any]:
+        """What `convolve predict` says of one image, as plain JSON values."""
