@@ -1,8 +1,9 @@
 """How long work tells how far it is, without knowing who listens."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
-type Progress = Callable[[str, int, int], None]
+Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with (what is being done, how many are done, how many there are)."""
 
 

@@ -5,6 +5,7 @@ workers and in any order.
 """
 
 from collections.abc import Iterator
+from typing import TypeAlias
 from contextlib import contextmanager
 from hashlib import blake2b
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-type Key = int | str
+Key: TypeAlias = int | str
 
 
 def seed_of(*key: Key) -> int:

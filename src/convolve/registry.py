@@ -4,14 +4,16 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, get_type_hints
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from convolve.errors import UserError, nearest_name, unknown_name
 
+Part = TypeVar("Part")
 
-class Registry[Part]:
+
+class Registry(Generic[Part]):
     """The parts of one kind, found in the modules of one package.
 
     Args:
@@ -36,12 +38,11 @@ class Registry[Part]:
         self._parts[name] = part
         return part
 
-    def register[Some](self, name: str) -> Callable[[Some], Some]:
+    def register(self, name: str) -> Callable[[Part], Part]:
         """Register the class or function below as `name` (a decorator)."""
 
-        def keep(part: Some) -> Some:
-            self.add(name, part)  # type: ignore[arg-type]
-            return part
+        def keep(part: Part) -> Part:
+            return self.add(name, part)
 
         return keep
 

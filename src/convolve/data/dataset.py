@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-type Split = Literal["train", "validation", "test"]
+Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
-type ImageArray = NDArray[np.uint8]
+ImageArray: TypeAlias = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ClassLabels:
     indices: tuple[int, ...]
 
 
-type Target = ClassLabel | ClassLabels
+Target: TypeAlias = ClassLabel | ClassLabels
 
 
 @dataclass(frozen=True, slots=True)

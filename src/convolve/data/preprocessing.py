@@ -1,11 +1,11 @@
 """How pixels of any image become the numbers a network was trained on; stored in every model file."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, tensor
 
-type Fit = Literal["pad", "crop", "stretch"]
+Fit: TypeAlias = Literal["pad", "crop", "stretch"]
 
 
 class Preprocessing(BaseModel):

@@ -1,6 +1,6 @@
 """What an augmentation is: parameters drawn per image from uniform numbers, applied to a whole batch of tensors."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from torch import Tensor
 from convolve.data.batch import Batch
 from convolve.registry import Registry
 
-type Uniforms = NDArray[np.float64]
+Uniforms: TypeAlias = NDArray[np.float64]
 """(N, draws) numbers in [0, 1), one row an image."""
 
 
@@ -43,7 +43,7 @@ class Mixing(Protocol):
         """A batch whose `blend` says who was mixed with whom."""
 
 
-type Transform = Geometric | Photometric | Mixing
+Transform: TypeAlias = Geometric | Photometric | Mixing
 
 TRANSFORMS: Registry[Any] = Registry("augmentation", "convolve.data.augment.transforms")
 """Classes whose keyword-only parameters are what a recipe may set."""
