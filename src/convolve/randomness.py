@@ -5,9 +5,9 @@ workers and in any order.
 """
 
 from collections.abc import Iterator
-from typing import TypeAlias
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import TypeAlias
 
 import numpy as np
 import torch

@@ -86,7 +86,7 @@ def checked_options(builder: Callable[..., Any], options: Mapping[str, Any], *, 
     Raises:
         UserError: an unknown name, or a value of the wrong type or out of bounds.
     """
-    target = builder.__init__ if inspect.isclass(builder) else builder  # type: ignore[misc]
+    target = builder.__init__ if inspect.isclass(builder) else builder
     parameters = {
         name: parameter
         for name, parameter in inspect.signature(builder).parameters.items()
