@@ -1,0 +1,151 @@
+"""The recipe: everything that decides a training, typed, bounded and described once.
+
+A field's description is its comment in a written recipe, its line in the JSON schema and its help; its bounds make the
+error messages.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from convolve.recipe.values import parse_duration
+
+Auto: TypeAlias = Literal["auto"]
+Option: TypeAlias = bool | int | float | str | list[int] | list[float]
+Duration: TypeAlias = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+"""Seconds; written as 90, "90s", "10m", "1.5h" or "none"."""
+
+
+def _preset(value: Any) -> Any:
+    return {"preset": value} if isinstance(value, str) else value
+
+
+Augmentations: TypeAlias = Annotated[dict[str, bool | float | str | dict[str, Option]], BeforeValidator(_preset)]
+
+
+class Section(BaseModel):
+    """A table of the recipe; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Named(Section):
+    """A table whose first key is a part's name: `optimiser = "sgd"` is short for `optimiser.name = "sgd"`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {next(iter(cls.model_fields)): value} if isinstance(value, str) else value
+
+
+class DataSection(Named):
+    """The images, and how they are brought to the network's size."""
+
+    path: str = Field(min_length=1, description="folder, archive, table or IDX file, or a built-in name: digits, elpv")
+    missing: Literal["error", "skip"] = Field("error", description="rows that name missing files: error or skip")
+    image_size: Auto | Annotated[int, Field(ge=1, le=4096)] = Field(
+        "auto", description="pixels a side; auto = by network"
+    )
+    fit: Literal["auto", "pad", "crop", "stretch"] = Field(
+        "auto", description="how a shape becomes square: pad, crop or stretch; auto = by the images' shapes"
+    )
+    validation: Auto | Annotated[float, Field(gt=0, lt=1)] = Field(
+        "auto", description="share kept for choosing, where the data has no such split"
+    )
+    test: Auto | Annotated[float, Field(ge=0, lt=1)] = Field(
+        "auto", description="share kept for the final figure, where the data has no such split"
+    )
+
+
+class NetworkSection(Named):
+    """The network and the weights it starts from."""
+
+    name: str = Field("auto", description="see `convolve zoo`; also timm:NAME and torchvision:NAME")
+    weights: str = Field("auto", description="auto (packaged, if installed), none, hub (online) or a .safetensors file")
+    options: dict[str, Option] = Field(default_factory=dict, description="the network's own options")
+
+
+class StartSection(Named):
+    """Where training begins, and what is trained: a rung of the transfer ladder."""
+
+    name: str = Field("auto", description="scratch, features (frozen, plus a linear classifier) or finetune")
+    options: dict[str, Option] = Field(default_factory=dict, description="the start's own options")
+
+
+class TrainSection(Section):
+    """How long and in what portions."""
+
+    epochs: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="passes over the training images")
+    batch_size: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="images per forward pass")
+    accumulate: int = Field(1, ge=1, description="forward passes per step of the optimiser")
+    clip_norm: float = Field(0.0, ge=0, description="largest L2 norm of the gradient; 0 = no limit")
+    average: float = Field(0.0, ge=0, lt=1, description="decay per step of averaged weights (EMA); 0 = none")
+    patience: int = Field(0, ge=0, description="stop after so many epochs without a better score; 0 = never")
+    checkpoint: Duration = Field(60.0, description="at most so long between two checkpoints, besides one each epoch")
+
+
+class OptimiserSection(Named):
+    """The step."""
+
+    name: str = Field("auto", description="sgd or adamw")
+    lr: Auto | Annotated[float, Field(gt=0)] = Field("auto", description="highest learning rate")
+    weight_decay: Auto | Annotated[float, Field(ge=0)] = Field(
+        "auto", description="penalty: the gradient of weight_decay/2 * |W|^2; none on biases and norm layers"
+    )
+    options: dict[str, Option] = Field(default_factory=dict, description="the optimiser's own options")
+
+
+class ScheduleSection(Named):
+    """How the learning rate moves."""
+
+    name: str = Field("cosine", description="constant, step, cosine, one-cycle or plateau")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps spent rising to the peak")
+    options: dict[str, Option] = Field(default_factory=dict, description="the schedule's own options")
+
+
+class LossSection(Section):
+    """What is minimised."""
+
+    class_weights: Literal["auto", "none", "balanced"] = Field(
+        "auto", description="auto = balanced when the largest class has over 3 times the images of the smallest"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+
+
+class ComputeSection(Section):
+    """How the work is done; auto = measured on this machine before training."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto", description="layout of images in memory"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of activations; weights stay float32"
+    )
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile")
+
+
+class Recipe(Section):
+    """Everything that decides a training."""
+
+    data: DataSection
+    task: Literal["auto", "classify"] = Field("auto", description="what to predict; auto = by the data")
+    network: NetworkSection = Field(default_factory=NetworkSection)
+    start: StartSection = Field(default_factory=StartSection)
+    train: TrainSection = Field(default_factory=TrainSection)
+    optimiser: OptimiserSection = Field(default_factory=OptimiserSection)
+    schedule: ScheduleSection = Field(default_factory=ScheduleSection)
+    loss: LossSection = Field(default_factory=LossSection)
+    augment: Augmentations = Field(
+        default={"preset": "auto"},
+        description="preset = auto, none, digits, photos or symmetric; then one key an augmentation, e.g. rotate = 15",
+    )
+    compute: ComputeSection = Field(default_factory=ComputeSection)
+    budget: Duration | Literal["none"] = Field(
+        840.0, description='time for the training: 90s, 10m, 2h or "none"; fewer epochs are run to keep it'
+    )
+    folds: Auto | Annotated[int, Field(ge=0, le=100)] = Field(
+        "auto", description="cross-validation; 0 = one split into training, validation and test"
+    )
+    seeds: int = Field(1, ge=1, le=100, description="trainings that differ in the seed alone, to see the spread")
+    seed: int = Field(0, ge=0, lt=2**31, description="decides splits, initial weights, order and augmentation")

@@ -1,0 +1,76 @@
+"""Tensors with a JSON card in one safetensors file: models and checkpoints. No pickle is ever written or read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from convolve.errors import UserError
+from convolve.run.files import atomic_path, no_space
+
+VERSION = 1
+
+
+def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+    """Write tensors and their card, whole or not at all.
+
+    Args:
+        path: the file.
+        kind: "model" or "checkpoint", kept in the file and compared on reading.
+        tensors: any dtypes; copied to the CPU, contiguous.
+        card: plain JSON values.
+
+    Raises:
+        UserError: no space is left.
+    """
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    metadata = {"format": "convolve", "kind": kind, "version": str(VERSION), "card": json.dumps(card)}
+    with atomic_path(path) as aside:
+        try:
+            save_file(plain, aside, metadata=metadata)
+        except SafetensorError as error:
+            if "No space left" in str(error):
+                raise no_space(path) from error
+            raise
+
+
+def read_card(path: Path, kind: str) -> dict[str, Any]:
+    """The card alone.
+
+    Raises:
+        UserError: the file is missing, cut short, no file of convolve's, or of another kind or a newer version.
+    """
+    return _read(path, kind, with_tensors=False)[1]
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by name, and the card.
+
+    Raises:
+        UserError: the file is missing, cut short, no file of convolve's, or of another kind or a newer version.
+    """
+    return _read(path, kind, with_tensors=True)
+
+
+def _read(path: Path, kind: str, *, with_tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such {kind} file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if with_tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: cut short or damaged ({error})",
+            "Restore it from a copy; or, if it is a checkpoint, delete it to start that training again.",
+        ) from error
+    if metadata.get("format") != "convolve" or metadata.get("kind") != kind:
+        raise UserError(f"{path}: a safetensors file, but not a {kind} of convolve's")
+    if int(metadata["version"]) > VERSION:
+        raise UserError(f"{path}: written by a newer convolve", "Update: pip install --upgrade convolve")
+    card: dict[str, Any] = json.loads(metadata["card"])
+    return tensors, card
