@@ -1,0 +1,118 @@
+"""Where a training begins and what is trained: the rungs of the transfer ladder, one file each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from convolve.data.augment.augmentation import Augmentation
+from convolve.data.loader import Loader
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Optimizer
+
+from convolve.data.preprocessing import Preprocessing
+from convolve.networks.network import Network
+from convolve.progress import Progress
+from convolve.registry import Registry
+from convolve.training.compute import Compute
+from convolve.training.fit import FitSettings
+from convolve.training.schedules import Schedule
+from convolve.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything one training needs, finished parts and plain values.
+
+    Attributes:
+        network: already at its initial or pre-trained weights; trained in place.
+        task: loss, score, predictions.
+        images: (N, H, W, C) uint8, the pack.
+        targets: (N, ...) as the task packed them.
+        train_rows, validation_rows: row numbers of the pack.
+        folds: (N,) fold of each row, for cross-validation among training images; what belongs together shares one.
+        batch_size: images per forward pass.
+        augmentation: of training images, or None.
+        preprocessing: normalises images.
+        compute: where and how.
+        settings: of the loop.
+        make_optimiser: from a network's trained parameters.
+        make_schedule: a new one, at its beginning.
+        features_key: names the frozen network and the images in the cache: equal keys, equal features.
+        folder: for checkpoints and history.
+        progress: told how far it is.
+    """
+
+    network: Network
+    task: Task
+    images: NDArray[np.uint8]
+    targets: Tensor
+    train_rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    batch_size: int
+    augmentation: Augmentation | None
+    preprocessing: Preprocessing
+    compute: Compute
+    settings: FitSettings
+    make_optimiser: Callable[[Network], Optimizer]
+    make_schedule: Callable[[], Schedule]
+    features_key: str
+    folder: Path
+    progress: Progress
+
+    def in_order(self, rows: NDArray[np.int64]) -> Loader:
+        """A loader of plain images in the order of `rows`."""
+        return Loader(self.images, self.targets, rows, batch_size=self.batch_size, seed=0, shuffle=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained network, and how it came about.
+
+    Attributes:
+        network: with its best weights.
+        temperature: divisor of its outputs, fitted on images that were not trained on.
+        validation: figures that chose the network; never to be reported as its quality.
+        chosen_on: in words, what those figures were measured on.
+        epochs: passes over the training images.
+        seconds: spent.
+        images_per_second: of training, 0 if nothing was trained in this session.
+        features: (N, D) of all rows where the backbone is untouched, so that outputs need the head alone.
+        notes: sentences for the report.
+    """
+
+    network: Network
+    temperature: float
+    validation: dict[str, float]
+    chosen_on: str
+    epochs: int
+    seconds: float
+    images_per_second: float
+    features: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+    def outputs(self, job: Job, rows: NDArray[np.int64]) -> Tensor:
+        """(N, K) float32 outputs for rows of the pack."""
+        from convolve.training.inference import compute_outputs
+
+        if self.features is not None:
+            with torch.inference_mode():
+                outputs: Tensor = self.network.head.cpu()(self.features[torch.from_numpy(rows)])
+            return outputs
+        return compute_outputs(
+            self.network, job.in_order(rows), job.preprocessing, job.compute, progress=job.progress
+        ).outputs
+
+
+class Start(Protocol):
+    """One rung; its constructor's keyword-only parameters are what a recipe's `start.options` may set."""
+
+    def train(self, job: Job) -> Trained:
+        """Train a job's network, going on from the job's folder if something is there."""
+
+
+STARTS: Registry[Callable[..., Any]] = Registry("start", "convolve.training.starts")

@@ -1,0 +1,158 @@
+"""Measures which way of computing is fastest for one network on one machine, and checks that the loss agrees."""
+
+import copy
+import os
+import shutil
+import time
+from collections.abc import Sequence
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from convolve.progress import Progress
+from convolve.training.compute import Compute, bfloat16_is_fast
+from convolve.training.fit import is_out_of_memory
+from convolve.training.task import Task
+
+# A way must beat the plain one by this much, so that the machine's noise decides nothing.
+_MARGIN = 1.05
+# bfloat16 has 8 bits of mantissa: losses of a few units agree to about a hundredth.
+_LOSS_TOLERANCE = 0.03
+# Compiling takes about a minute on a CPU; shorter trainings cannot earn it back.
+_WORTH_COMPILING_SECONDS = 1200.0
+
+
+class Measurement(BaseModel):
+    """One way of computing, tried.
+
+    Attributes:
+        compute: the way.
+        images_per_second: training images a second, forward, backward and step; 0 if it did not run.
+        loss: on the same batch and the same weights, before any step.
+        verdict: "chosen", "slower", "loss differs" or "out of memory".
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    compute: Compute
+    images_per_second: float
+    loss: float
+    verdict: str = ""
+
+
+class Calibration(BaseModel):
+    """What was measured, and what is used; kept with the run, so that resuming computes alike."""
+
+    model_config = ConfigDict(frozen=True)
+
+    chosen: Compute
+    images_per_second: float
+    measurements: tuple[Measurement, ...]
+
+
+def candidates(
+    device: str, *, memory_format: str, precision: str, compile_network: str, seconds_forecast: float = 0.0
+) -> list[Compute]:
+    """The ways worth trying on this machine, the plain one first; a setting other than "auto" is kept.
+
+    Args:
+        device: "cpu", "cuda", ...
+        memory_format: "auto", "contiguous" or "channels_last".
+        precision: "auto", "float32" or "bfloat16".
+        compile_network: "auto", "on" or "off"; auto tries it for long trainings, where a C++ compiler is installed.
+        seconds_forecast: of the whole training, computed the plain way.
+    """
+    layouts = {"auto": [False, True], "contiguous": [False], "channels_last": [True]}[memory_format]
+    halves = {"auto": [False], "float32": [False], "bfloat16": [True]}[precision]
+    if precision == "auto" and bfloat16_is_fast(device):
+        halves.append(True)
+    compiled = {"auto": [False], "off": [False], "on": [True]}[compile_network]
+    has_compiler = device != "cpu" or shutil.which(os.environ.get("CXX", "c++")) is not None
+    if compile_network == "auto" and has_compiler and seconds_forecast > _WORTH_COMPILING_SECONDS:
+        compiled.append(True)
+    return [
+        Compute(device=device, channels_last=layout, bfloat16=half, compiled=way)
+        for way in compiled
+        for half in halves
+        for layout in layouts
+    ]
+
+
+def calibrate(
+    network: nn.Module,
+    task: Task,
+    images: Tensor,
+    targets: Tensor,
+    ways: Sequence[Compute],
+    *,
+    trained: bool,
+    seconds: float,
+    progress: Progress,
+) -> Calibration:
+    """Measure every way on a copy of the network and choose the fastest whose loss agrees with the first's.
+
+    Args:
+        network: left as it is.
+        task: for the loss.
+        images: (N, C, H, W) float32, normalised, one batch.
+        targets: the batch's targets.
+        ways: the first is the one that others are compared with.
+        trained: measure training steps; otherwise forward passes in test mode.
+        seconds: for each way, after a warm-up step.
+        progress: told of each way.
+    """
+    measurements: list[Measurement] = []
+    for number, way in enumerate(ways):
+        progress("calibrating", number, len(ways))
+        try:
+            measurements.append(_measure(copy.deepcopy(network), task, images, targets, way, trained, seconds))
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            measurements.append(
+                Measurement(compute=way, images_per_second=0.0, loss=float("inf"), verdict="out of memory")
+            )
+    progress("calibrating", len(ways), len(ways))
+    return _choose(measurements)
+
+
+def _measure(
+    network: nn.Module, task: Task, images: Tensor, targets: Tensor, way: Compute, trained: bool, seconds: float
+) -> Measurement:
+    run = way.runner(way.place(network).train(trained))
+    images, targets = way.images(images), targets.to(way.device)
+    # A learning rate of zero costs what a step costs and leaves the weights, so every step has the same loss.
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, fused=True)
+
+    def step() -> float:
+        optimiser.zero_grad()
+        with torch.set_grad_enabled(trained):
+            with way.precision():
+                outputs = run(images)
+            loss = task.losses(outputs, targets).mean()
+            if trained:
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+        return float(loss.item())
+
+    loss, done, start = step(), 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds or done == 0:
+        step()
+        done += 1
+    return Measurement(compute=way, images_per_second=done * len(images) / elapsed, loss=loss)
+
+
+def _choose(measurements: Sequence[Measurement]) -> Calibration:
+    plain = measurements[0]
+    best = plain
+    judged = []
+    for measurement in measurements:
+        agrees = abs(measurement.loss - plain.loss) <= _LOSS_TOLERANCE * max(1.0, abs(plain.loss))
+        if not measurement.verdict:
+            measurement = measurement.model_copy(update={"verdict": "slower" if agrees else "loss differs"})
+        if measurement.verdict == "slower" and measurement.images_per_second > _MARGIN * best.images_per_second:
+            best = measurement
+        judged.append(measurement)
+    table = tuple(m.model_copy(update={"verdict": "chosen"}) if m.compute == best.compute else m for m in judged)
+    return Calibration(chosen=best.compute, images_per_second=best.images_per_second, measurements=table)

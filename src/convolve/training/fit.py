@@ -1,0 +1,300 @@
+"""The one training loop, for every task, network, start and device."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from convolve.data.loader import Loader
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from convolve.data.batch import Batch
+from convolve.data.preprocessing import Preprocessing
+from convolve.errors import UserError
+from convolve.progress import Progress
+from convolve.randomness import torch_randomness
+from convolve.run.history import History
+from convolve.training.checkpoint import Position, copied, read_checkpoint, write_checkpoint
+from convolve.training.compute import Compute
+from convolve.training.inference import Outputs, compute_outputs
+from convolve.training.schedules import Schedule, learning_rate_factor
+from convolve.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """How long, and what is watched meanwhile.
+
+    Attributes:
+        epochs: passes over the training images.
+        lr: the peak learning rate, per step.
+        warmup: share of all steps spent rising to it.
+        accumulate: batches per step of the optimiser.
+        clip_norm: largest L2 norm of the whole gradient, averaged first; 0 = no limit.
+        average: decay per step of the averaged weights, which are then evaluated and kept; 0 = none.
+        patience: epochs without a better score before stopping; 0 = never.
+        checkpoint_seconds: at most so long between two checkpoints.
+        freeze_norms: batch norm keeps the statistics it came with.
+        seed: of dropout; order and augmentation are the loader's.
+    """
+
+    epochs: int
+    lr: float
+    warmup: float = 0.0
+    accumulate: int = 1
+    clip_norm: float = 0.0
+    average: float = 0.0
+    patience: int = 0
+    checkpoint_seconds: float = 60.0
+    freeze_norms: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The end of a training; the network has its best weights.
+
+    Attributes:
+        best_epoch: from 1; 0 = the weights before the first epoch were best.
+        best: validation figures of that epoch.
+        epochs: how many were trained.
+        seconds: spent training, over all sessions.
+        images_per_second: training images a second, evaluations excluded, in this session; 0 if nothing was left to do.
+        micro_batch: images per forward pass if memory did not hold a batch, else 0.
+    """
+
+    best_epoch: int
+    best: dict[str, float]
+    epochs: int
+    seconds: float
+    images_per_second: float
+    micro_batch: int
+
+
+class Fit:
+    """One training.
+
+    Args:
+        network: trained in place.
+        task: its loss and score.
+        train: batches by (epoch, step).
+        validation: chooses the best epoch; never trained on.
+        preprocessing: normalises the images.
+        optimiser: over the network's trained parameters.
+        schedule: factors of the peak learning rate.
+        compute: device, layout, precision.
+        settings: the rest.
+        folder: gets `checkpoint.safetensors`, `history.jsonl` and `tensorboard/`; a checkpoint in it is gone on from.
+        progress: told of every step.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        task: Task,
+        train: Loader,
+        validation: Loader,
+        preprocessing: Preprocessing,
+        optimiser: Optimizer,
+        schedule: Schedule,
+        compute: Compute,
+        settings: FitSettings,
+        folder: Path,
+        progress: Progress,
+    ) -> None:
+        self._network = compute.place(network)
+        self._run_network = compute.runner(network)
+        self._task = task
+        self._train = train
+        self._validation = validation
+        self._preprocessing = preprocessing
+        self._optimiser = optimiser
+        self._schedule = schedule
+        self._compute = compute
+        self._settings = settings
+        self._checkpoint = folder / "checkpoint.safetensors"
+        self._folder = folder
+        self._progress = progress
+        self._modules: dict[str, nn.Module] = {"network": network}
+        if settings.average:
+            average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)  # type: ignore[no-untyped-call]
+            self._modules["average"] = average
+        self._position = Position()
+        self._best: dict[str, Tensor] = {}
+        self._images = 0
+        self._image_seconds = 0.0
+
+    def run(self) -> FitResult:
+        """Train to the end, from the checkpoint if there is one.
+
+        Raises:
+            UserError: the loss is no number any more, the checkpoint is damaged, or no space is left. The last good
+                checkpoint stays.
+        """
+        if self._checkpoint.exists():
+            self._position, self._best = read_checkpoint(self._checkpoint, self._modules, self._optimiser)
+            self._schedule.restore(self._position.schedule)
+        history = History(self._folder, self._position.history)
+        try:
+            self._started = self._saved = time.monotonic()
+            if not self._position.best:
+                self._keep_if_best(self._evaluate())
+            while not self._position.finished:
+                self._run_epoch(history)
+        finally:
+            history.close()
+        self._network.load_state_dict(self._best)
+        position = self._position
+        return FitResult(
+            best_epoch=position.best_epoch,
+            best=position.best,
+            epochs=position.epoch,
+            seconds=position.seconds,
+            images_per_second=self._images / self._image_seconds if self._images else 0.0,
+            micro_batch=position.micro_batch,
+        )
+
+    def _run_epoch(self, history: History) -> None:
+        position, began = self._position, time.monotonic()
+        lr = 0.0
+        self._network.train()
+        if self._settings.freeze_norms:
+            _set_norms_to_eval(self._network)
+        while position.step < self._train.steps:
+            last = min(position.step + self._settings.accumulate, self._train.steps)
+            lr = self._step([self._train.batch(position.epoch, step) for step in range(position.step, last)])
+            position.step = last
+            done = position.epoch * self._train.steps + position.step
+            self._progress("training", done, self._settings.epochs * self._train.steps)
+            if time.monotonic() - self._saved > self._settings.checkpoint_seconds:
+                self._save()
+        self._image_seconds += time.monotonic() - began
+        figures = self._evaluate()
+        self._keep_if_best(figures)
+        self._schedule.observe(figures[self._task.score_name])
+        position.schedule = self._schedule.state()
+        loss = position.loss_sum / position.loss_count
+        position.epoch, position.step, position.loss_sum, position.loss_count = position.epoch + 1, 0, 0.0, 0
+        stopped = 0 < self._settings.patience <= position.waited
+        position.finished = stopped or position.epoch >= self._settings.epochs
+        entry = {"epoch": position.epoch, "train_loss": loss, "lr": lr, "validation": figures}
+        position.history = [*position.history, entry]
+        history.add(entry)
+        self._save()
+
+    def _step(self, batches: list[Batch]) -> float:
+        position = self._position
+        steps = math.ceil(self._train.steps / self._settings.accumulate)
+        step = position.epoch * steps + position.step // self._settings.accumulate
+        factor = learning_rate_factor(
+            self._schedule, step=step, steps=self._settings.epochs * steps, warmup=self._settings.warmup
+        )
+        lr = self._settings.lr * factor
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr
+        # Whatever the network draws (dropout) depends on the step alone, so a resumed training draws the same.
+        with torch_randomness(self._settings.seed, "step", position.epoch, position.step):
+            loss = self._gradients(batches)
+        images = sum(len(batch.rows) for batch in batches)
+        if not math.isfinite(loss):
+            raise self._diverged(step, lr)
+        if self._settings.clip_norm:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip_norm)
+        self._optimiser.step()
+        if "average" in self._modules:
+            average = self._modules["average"]
+            assert isinstance(average, AveragedModel)  # noqa: S101
+            average.update_parameters(self._network)
+        position.loss_sum += loss * images
+        position.loss_count += images
+        self._images += images
+        return lr
+
+    def _gradients(self, batches: list[Batch]) -> float:
+        """Mean loss over the batches' images, its gradient in the parameters; halves the portion if memory runs out."""
+        while True:
+            self._optimiser.zero_grad()
+            try:
+                images = sum(len(batch.rows) for batch in batches)
+                return sum(self._backward(batch, share=1 / images) for batch in batches)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                largest = max(len(batch.rows) for batch in batches)
+                portion = math.ceil((self._position.micro_batch or largest) / 2)
+                if portion == self._position.micro_batch or largest == 1:
+                    raise UserError(
+                        "out of memory with a single image at a time", "Choose a smaller network or data.image_size."
+                    ) from error
+                self._position.micro_batch = portion
+                self._progress(f"out of memory: going on with {portion} images at a time", 0, 0)
+
+    def _backward(self, batch: Batch, *, share: float) -> float:
+        total = 0.0
+        portion = self._position.micro_batch or len(batch.rows)
+        images = self._compute.images(self._preprocessing.normalise(batch.images))
+        targets = batch.targets.to(self._compute.device)
+        for start in range(0, len(batch.rows), portion):
+            part = slice(start, start + portion)
+            with self._compute.precision():
+                outputs = self._run_network(images[part])
+            losses = self._task.losses(outputs, targets[part])
+            if batch.blend is not None:
+                partners = targets[batch.blend.partner[part].to(targets.device)]
+                weight = batch.blend.weight[part].to(losses.device)
+                losses = weight * losses + (1 - weight) * self._task.losses(outputs, partners)
+            loss = losses.sum() * share
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        return total
+
+    def _evaluate(self) -> dict[str, float]:
+        outputs: Outputs = compute_outputs(
+            self._evaluated, self._validation, self._preprocessing, self._compute, progress=self._progress
+        )
+        return self._task.evaluate(outputs.outputs, outputs.targets)
+
+    @property
+    def _evaluated(self) -> nn.Module:
+        average = self._modules.get("average")
+        return self._network if average is None else average.module  # type: ignore[return-value]
+
+    def _keep_if_best(self, figures: dict[str, float]) -> None:
+        position = self._position
+        if not position.best or self._rank(figures) > self._rank(position.best):
+            position.best, position.waited = figures, 0
+            position.best_epoch = position.epoch + 1 if position.step else 0
+            self._best = copied(self._evaluated.state_dict())
+        else:
+            position.waited += 1
+
+    def _rank(self, figures: dict[str, float]) -> tuple[float, float]:
+        return figures[self._task.score_name], -figures["loss"]
+
+    def _save(self) -> None:
+        now = time.monotonic()
+        self._position.seconds += now - self._started
+        self._started = self._saved = now
+        write_checkpoint(self._checkpoint, self._position, self._modules, self._best, self._optimiser)
+
+    def _diverged(self, step: int, lr: float) -> UserError:
+        kept = f"; the checkpoint of epoch {self._position.epoch} is kept" if self._checkpoint.exists() else ""
+        return UserError(
+            f"the loss is no finite number any more at step {step + 1} (epoch {self._position.epoch + 1}){kept}",
+            f"Try a lower learning rate (optimiser.lr={lr / 10:.2g}), train.clip_norm=1 or a longer schedule.warmup.",
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch failed for lack of memory; the CPU's allocator has no exception class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _set_norms_to_eval(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()

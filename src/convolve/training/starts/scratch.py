@@ -1,0 +1,58 @@
+from convolve.data.loader import Loader
+
+from convolve.training.fit import Fit, FitResult
+from convolve.training.inference import compute_outputs
+from convolve.training.starts import STARTS, Job, Trained
+
+
+def fit_all(job: Job) -> FitResult:
+    """Train all parameters that are not frozen, from wherever the network stands."""
+    train = Loader(
+        job.images,
+        job.targets,
+        job.train_rows,
+        batch_size=job.batch_size,
+        seed=job.settings.seed,
+        augmentation=job.augmentation,
+        shuffle=True,
+    )
+    job.compute.place(job.network)
+    return Fit(
+        network=job.network,
+        task=job.task,
+        train=train,
+        validation=job.in_order(job.validation_rows),
+        preprocessing=job.preprocessing,
+        optimiser=job.make_optimiser(job.network),
+        schedule=job.make_schedule(),
+        compute=job.compute,
+        settings=job.settings,
+        folder=job.folder,
+        progress=job.progress,
+    ).run()
+
+
+def finished(job: Job, result: FitResult, notes: tuple[str, ...] = ()) -> Trained:
+    """The outcome of a fit, its temperature fitted on the validation images."""
+    held_out = compute_outputs(
+        job.network, job.in_order(job.validation_rows), job.preprocessing, job.compute, what="calibrating probabilities"
+    )
+    return Trained(
+        network=job.network,
+        temperature=job.task.fit_temperature(held_out.outputs, held_out.targets),
+        validation=result.best,
+        chosen_on=f"the {len(job.validation_rows)} validation images, after epoch {result.best_epoch}",
+        epochs=result.epochs,
+        seconds=result.seconds,
+        images_per_second=result.images_per_second,
+        notes=notes,
+    )
+
+
+@STARTS.register("scratch")
+class Scratch:
+    """Random initial weights, everything trained."""
+
+    def train(self, job: Job) -> Trained:
+        """Train from the network's initial weights."""
+        return finished(job, fit_all(job))
