@@ -17,6 +17,7 @@ class Preprocessing(BaseModel):
             it fills, cut the rest off both ends) or "stretch" (each axis by itself).
         channels: 1 grey, 3 RGB.
         mean, std: per channel, of values in [0, 1]; the input is (value - mean) / std.
+        fill: what lies outside the image, 0..255 per channel; if not given the mean, which the network sees as zero.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,11 +27,7 @@ class Preprocessing(BaseModel):
     channels: Literal[1, 3] = 3
     mean: tuple[float, ...] = Field(min_length=1, max_length=3)
     std: tuple[float, ...] = Field(min_length=1, max_length=3)
-
-    @property
-    def fill(self) -> tuple[int, ...]:
-        """The padding's colour, 0..255 per channel: the mean, which the network sees as zero."""
-        return tuple(round(255 * value) for value in self.mean)
+    fill: tuple[int, ...] = Field(default_factory=lambda data: tuple(round(255 * value) for value in data["mean"]))
 
     def normalise(self, images: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] -> (value - mean) / std."""

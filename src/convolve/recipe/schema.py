@@ -106,8 +106,9 @@ class ScheduleSection(Named):
 class LossSection(Section):
     """What is minimised."""
 
-    class_weights: Literal["auto", "none", "balanced"] = Field(
-        "auto", description="auto = balanced when the largest class has over 3 times the images of the smallest"
+    class_weights: Literal["auto", "none", "sqrt", "balanced"] = Field(
+        "auto",
+        description="none, balanced (all classes count alike) or sqrt (halfway); auto = sqrt if counts differ over 3 times",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from convolve.data.loader import Loader
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convolve.data.batch import Batch
+from convolve.data.loader import Loader
 from convolve.data.preprocessing import Preprocessing
 from convolve.errors import UserError
 from convolve.progress import Progress
@@ -164,10 +164,15 @@ class Fit:
         self._network.train()
         if self._settings.freeze_norms:
             _set_norms_to_eval(self._network)
-        while position.step < self._train.steps:
-            last = min(position.step + self._settings.accumulate, self._train.steps)
-            lr = self._step([self._train.batch(position.epoch, step) for step in range(position.step, last)])
-            position.step = last
+        batches: list[Batch] = []
+        for batch in self._train.epoch(position.epoch, position.step):
+            batches.append(batch)
+            last = position.step + len(batches) == self._train.steps
+            if len(batches) < self._settings.accumulate and not last:
+                continue
+            lr = self._step(batches)
+            position.step += len(batches)
+            batches = []
             done = position.epoch * self._train.steps + position.step
             self._progress("training", done, self._settings.epochs * self._train.steps)
             if time.monotonic() - self._saved > self._settings.checkpoint_seconds:

@@ -8,6 +8,19 @@ from torch import Tensor
 from convolve.data.dataset import Sample
 
 
+class Fared(Protocol):
+    """How one image fared: truth and prediction in words, the prediction's probability, in [0, 1], and if it is right."""
+
+    @property
+    def truth(self) -> str: ...  # noqa: D102
+    @property
+    def predicted(self) -> str: ...  # noqa: D102
+    @property
+    def probability(self) -> float: ...  # noqa: D102
+    @property
+    def right(self) -> bool: ...  # noqa: D102
+
+
 class Task(Protocol):
     """One kind of question to an image. Final classes fill it; the training loop knows nothing else of a task."""
 
@@ -29,14 +42,19 @@ class Task(Protocol):
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Figures on a whole split, at least "loss" and the one called `score_name`; quick, called every epoch."""
 
-    def results(self, outputs: Tensor, targets: Tensor, *, temperature: float) -> dict[str, Any]:
-        """Everything that is reported on a split, as plain JSON values."""
+    def results(
+        self, outputs: Tensor, targets: Tensor, *, temperature: float, groups: Sequence[str | None] | None = None
+    ) -> dict[str, Any]:
+        """Everything that is reported on a split, as plain JSON values; with groups, intervals are over groups."""
 
     def fit_temperature(self, outputs: Tensor, targets: Tensor) -> float:
         """The divisor of the outputs, > 0, that makes held-out probabilities most truthful."""
 
     def probabilities(self, outputs: Tensor, *, temperature: float) -> Tensor:
         """(N, K) float64 in [0, 1]."""
+
+    def image_results(self, probabilities: Tensor, targets: Tensor) -> Sequence[Fared]:
+        """How every image fared, from its probabilities and its target."""
 
     def prediction(self, probabilities: Sequence[float]) -> dict[str, Any]:
         """What `convolve predict` says of one image, as plain JSON values."""

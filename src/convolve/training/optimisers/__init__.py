@@ -1,6 +1,7 @@
 """Optimisers by name; a recipe's `optimiser.options` are a builder's keyword-only parameters."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -8,8 +9,25 @@ from torch.optim import Optimizer
 
 from convolve.registry import Registry
 
-OPTIMISERS: Registry[Callable[..., Optimizer]] = Registry("optimiser", "convolve.training.optimisers")
-"""`build(parameter_groups, lr, **options) -> Optimizer`."""
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserKind:
+    """How to build an optimiser, and what to set where the user does not say.
+
+    Attributes:
+        build: `build(groups, lr, **options) -> Optimizer`; its keyword-only parameters are a recipe's options.
+        lr: peak learning rate from random weights, for a batch of 128 images.
+        tuning_lr: peak learning rate from pre-trained weights.
+        weight_decay: penalty on weights.
+    """
+
+    build: Callable[..., Optimizer]
+    lr: float
+    tuning_lr: float
+    weight_decay: float
+
+
+OPTIMISERS: Registry[OptimiserKind] = Registry("optimiser", "convolve.training.optimisers")
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,0 +1,183 @@
+"""From the data a recipe names to pixels in a memory map, with every image's split and fold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from convolve.data.reading import read_dataset
+from numpy.typing import NDArray
+
+from convolve.data.content import content_hashes, dataset_fingerprint
+from convolve.data.dataset import Dataset, Problem, Sample, Split
+from convolve.data.pack import Pack, drop_broken, pack
+from convolve.data.preprocessing import Preprocessing
+from convolve.data.splitting import assign_folds, assign_splits
+from convolve.data.survey import Survey, survey
+from convolve.progress import Progress
+from convolve.recipe.schema import DataSection
+
+# For the cross-validation among training images that chooses a classifier's penalty.
+_INNER_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data set before its images are decoded."""
+
+    dataset: Dataset
+    hashes: tuple[str, ...]
+    survey: Survey
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever an image, a target or a given split does."""
+        return dataset_fingerprint(self.dataset, self.hashes)
+
+
+@dataclass(frozen=True)
+class Member:
+    """The rows of one training.
+
+    Attributes:
+        name: its folder within the run; empty for the run's own model.
+        seed: of initial weights, order, augmentation and dropout.
+        train, validation, held_out: row numbers; nothing of `held_out` is ever used for training or choosing.
+    """
+
+    name: str
+    seed: int
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set ready for training.
+
+    Attributes:
+        dataset: as it was read; row r of everything below belongs to its sample r.
+        hashes: of the images' contents.
+        pack: pixels.
+        usable: (N,) False for images that cannot be decoded.
+        splits: of each image; with folds, images that are cross-validated count as "train".
+        inner_folds: (N,) for choosing among training images.
+    """
+
+    dataset: Dataset
+    hashes: tuple[str, ...]
+    pack: Pack
+    usable: NDArray[np.bool_]
+    splits: tuple[Split, ...]
+    inner_folds: NDArray[np.int64]
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        """The usable rows of a split, ascending."""
+        return np.flatnonzero(self.usable & (np.array(self.splits) == split))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that was left out: rows of tables, and images that cannot be decoded."""
+        broken = [Problem(self.dataset.samples[row].name, reason) for row, reason in sorted(self.pack.broken.items())]
+        return (*self.dataset.problems, *broken)
+
+
+def open_data(section: DataSection, progress: Progress) -> Opened:
+    """Read a data set's files, but not yet its pixels.
+
+    Raises:
+        UserError: the data cannot be used, and why.
+    """
+    dataset = read_dataset(section.path, missing=section.missing)
+    hashes = content_hashes(dataset, progress=progress)
+    return Opened(dataset, hashes, survey(dataset.samples))
+
+
+def prepare(
+    opened: Opened,
+    preprocessing: Preprocessing,
+    *,
+    seed: int,
+    folds: int,
+    validation: float,
+    test: float,
+    progress: Progress,
+) -> Prepared:
+    """Decode the images and put each in a split.
+
+    Args:
+        opened: the data set.
+        preprocessing: to this size, channels and fit.
+        seed: decides the splits that the data set leaves open.
+        folds: with folds, no test split is drawn: every image is held out once.
+        validation: share for choosing, where the data set has no such split of its own.
+        test: share for the final figure, likewise.
+        progress: told how far decoding is.
+
+    Raises:
+        UserError: a class has no image left that can be decoded.
+    """
+    dataset, hashes = opened.dataset, opened.hashes
+    packed = pack(dataset, preprocessing, hashes=hashes, progress=progress)
+    usable = np.array([row not in packed.broken for row in range(len(dataset.samples))])
+    drop_broken(dataset, packed)
+    if folds:
+        # A given test split stays what it is; all other images are cross-validated.
+        splits: tuple[Split, ...] = tuple("test" if s.split == "test" else "train" for s in dataset.samples)
+    else:
+        splits = assign_splits(dataset, seed=seed, validation=validation, test=test, hashes=hashes)
+    inner = assign_folds(_without_splits(dataset), seed=seed, folds=_INNER_FOLDS, hashes=hashes)
+    return Prepared(dataset, hashes, packed, usable, splits, inner)
+
+
+def members(prepared: Prepared, *, folds: int, seeds: int, seed: int, validation: float) -> list[Member]:
+    """The trainings of a run; the last one makes the run's own model where there are folds.
+
+    Args:
+        prepared: the data.
+        folds: cross-validation, 0 for none.
+        seeds: trainings alike in all but the seed.
+        seed: the first of them.
+        validation: share of a training's images kept for choosing, where the data set has no such split.
+    """
+    test = prepared.rows("test")
+    if not folds:
+        train, chosen_on = prepared.rows("train"), prepared.rows("validation")
+        names = [f"seed-{seed + n}" if seeds > 1 else "" for n in range(seeds)]
+        return [Member(name, seed + n, train, chosen_on, test) for n, name in enumerate(names)]
+    development = prepared.rows("train")
+    fold_of = _positions(
+        prepared, development, lambda data, hashes: assign_folds(data, seed=seed, folds=folds, hashes=hashes)
+    )
+    result = []
+    for number in range(seeds):
+        for fold in range(folds):
+            train, chosen_on = _carve(prepared, development[fold_of != fold], seed=seed, validation=validation)
+            name = f"fold-{fold}" if seeds == 1 else f"seed-{seed + number}-fold-{fold}"
+            result.append(Member(name, seed + number, train, chosen_on, development[fold_of == fold]))
+    train, chosen_on = _carve(prepared, development, seed=seed, validation=validation)
+    return [*result, Member("", seed, train, chosen_on, test)]
+
+
+def _carve(
+    prepared: Prepared, rows: NDArray[np.int64], *, seed: int, validation: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    splits = _positions(
+        prepared,
+        rows,
+        lambda data, hashes: np.array(assign_splits(data, seed=seed, validation=validation, test=0.0, hashes=hashes)),
+    )
+    return rows[splits == "train"], rows[splits == "validation"]
+
+
+def _positions(
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    assign: Callable[[Dataset, list[str]], NDArray[np.generic]],
+) -> NDArray[np.generic]:
+    return assign(_without_splits(prepared.dataset.keep(rows)), [prepared.hashes[row] for row in rows])
+
+
+def _without_splits(dataset: Dataset) -> Dataset:
+    free: list[Sample] = [replace(sample, split=None) for sample in dataset.samples]
+    return replace(dataset, samples=tuple(free))

@@ -1,0 +1,218 @@
+"""The plan of a run: every choice made and measured once, written down, and read again when the run goes on."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convolve.data.cache import store
+from convolve.data.pack import channel_statistics
+from convolve.data.preprocessing import Preprocessing
+from convolve.errors import UserError
+from convolve.progress import Progress
+from convolve.recipe.file import write_recipe
+from convolve.recipe.schema import Recipe
+from convolve.recipe.values import format_duration
+from convolve.run.environment import describe_environment
+from convolve.run.files import write_atomically
+from convolve.run.folder import Run
+from convolve.training.calibrate import Calibration, calibrate, candidates
+from convolve.training.compute import Compute, choose_device
+from convolve.training.starts import Job
+from convolve.workflow.build import check_names, recipe_job
+from convolve.workflow.data import Member, Opened, Prepared, members, prepare
+from convolve.workflow.plan import Choices, keep_budget, plan_data, plan_training
+
+Say = Callable[[str], None]
+"""Tells the user a sentence."""
+
+_SECONDS_A_WAY = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does, with nothing left open.
+
+    Attributes:
+        recipe: resolved.
+        preprocessing: measured where training starts from random weights.
+        reasons: why, by dotted key.
+        calibration: how to compute, and how fast that was.
+    """
+
+    recipe: Recipe
+    preprocessing: Preprocessing
+    reasons: dict[str, str]
+    calibration: Calibration
+
+
+def make_or_read_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[Plan, Prepared]:
+    """The plan that the run folder has, or a new one, written there.
+
+    Raises:
+        UserError: the recipe does not suit the data, or the data changed since the plan was made.
+    """
+    kept = run.read("plan")
+    if kept is None:
+        return _make_plan(run, recipe, opened, progress, say)
+    if kept["fingerprint"] != opened.fingerprint:
+        raise UserError(
+            f"{run.folder}: the data changed since this training began",
+            "Restore it to go on, or start anew with another --out.",
+        )
+    plan = read_plan(run)
+    return plan, prepare_planned(plan.recipe, opened, plan.preprocessing, progress)
+
+
+def read_plan(run: Run) -> Plan:
+    """The plan that a run has."""
+    kept = run.read("plan")
+    return Plan(
+        recipe=Recipe.model_validate(kept["recipe"]),
+        preprocessing=Preprocessing.model_validate(kept["preprocessing"]),
+        reasons=kept["reasons"],
+        calibration=Calibration.model_validate(kept["calibration"]),
+    )
+
+
+def planned_members(plan: Plan, prepared: Prepared) -> list[Member]:
+    """The trainings of the run."""
+    recipe = plan.recipe
+    assert isinstance(recipe.folds, int)  # noqa: S101
+    assert isinstance(recipe.data.validation, float)  # noqa: S101
+    return members(
+        prepared, folds=recipe.folds, seeds=recipe.seeds, seed=recipe.seed, validation=recipe.data.validation
+    )
+
+
+def recipe_for(opened: Opened, recipe: Recipe) -> Choices:
+    """The recipe with every choice made that needs no measuring."""
+    choices, preprocessing = plan_data(recipe, opened.dataset, opened.survey)
+    rows = np.arange(len(opened.dataset.samples))
+    more = plan_training(choices.recipe, opened.dataset, rows, preprocessing)
+    return Choices(more.recipe, choices.reasons | more.reasons)
+
+
+def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[Plan, Prepared]:
+    # Names are checked before the images are decoded: a typing error should not cost a minute.
+    check_names(recipe_for(opened, recipe).recipe)
+    choices, preprocessing = plan_data(recipe, opened.dataset, opened.survey)
+    reasons, recipe = choices.reasons, choices.recipe
+    prepared = prepare_planned(recipe, opened, preprocessing, progress)
+    assert isinstance(recipe.folds, int)  # noqa: S101
+    assert isinstance(recipe.data.validation, float)  # noqa: S101
+    trainings = members(
+        prepared, folds=recipe.folds, seeds=recipe.seeds, seed=recipe.seed, validation=recipe.data.validation
+    )
+    own = trainings[-1]
+    _check_rows(own)
+    if recipe.network.weights == "none":
+        mean, std = channel_statistics(prepared.pack.images, own.train)
+        # A channel that never changes tells nothing; dividing by its deviation of 0 must not either.
+        std = tuple(max(value, 1 / 255) for value in std)
+        preprocessing = preprocessing.model_copy(update={"mean": mean, "std": std})
+    choices = plan_training(recipe, opened.dataset, own.train, preprocessing)
+    reasons |= choices.reasons
+    recipe = choices.recipe
+    for key, reason in reasons.items():
+        say(f"{key} = {_value(recipe, key)}: {reason}")
+    job = recipe_job(recipe, prepared, preprocessing, own, Compute(), run.folder, progress)
+    calibration = _calibrate(recipe, job, progress)
+    say(f"computing: {calibration.chosen}, {calibration.images_per_second:.0f} images a second")
+    if recipe.start.name != "features":
+        images = len(own.train)
+        choices = keep_budget(
+            recipe, images=images, images_per_second=calibration.images_per_second, trainings=len(trainings)
+        )
+        reasons |= choices.reasons
+        recipe = choices.recipe
+        for key, reason in choices.reasons.items():
+            say(f"{key} = {_value(recipe, key)}: {reason}")
+        assert isinstance(recipe.train.epochs, int)  # noqa: S101
+        seconds = len(trainings) * recipe.train.epochs * images / calibration.images_per_second
+        say(f"forecast: {recipe.train.epochs} epochs of {images} images take about {format_duration(seconds)}")
+    plan = Plan(recipe, preprocessing, reasons, calibration)
+    _write(run, plan, opened)
+    return plan, prepared
+
+
+def prepare_planned(recipe: Recipe, opened: Opened, preprocessing: Preprocessing, progress: Progress) -> Prepared:
+    """The data as a resolved recipe splits and fits it."""
+    assert isinstance(recipe.folds, int)  # noqa: S101
+    assert isinstance(recipe.data.validation, float)  # noqa: S101
+    assert isinstance(recipe.data.test, float)  # noqa: S101
+    return prepare(
+        opened,
+        preprocessing,
+        seed=recipe.seed,
+        folds=recipe.folds,
+        validation=recipe.data.validation,
+        test=recipe.data.test,
+        progress=progress,
+    )
+
+
+def _check_rows(member: Member) -> None:
+    if len(member.train) == 0 or len(member.validation) == 0:
+        raise UserError(
+            f"{len(member.train)} images are left for training and {len(member.validation)} for choosing",
+            "Add images, or keep fewer aside (data.validation, data.test).",
+        )
+
+
+def _calibrate(recipe: Recipe, job: Job, progress: Progress) -> Calibration:
+    settings = recipe.compute
+    device = choose_device(settings.device)
+    trained = recipe.start.name != "features"
+    ways = candidates(
+        device, memory_format=settings.memory_format, precision=settings.precision, compile_network=settings.compile
+    )
+    environment = describe_environment()
+    facts = [environment["processor"], environment["threads"], environment["packages"]["torch"], repr(job.network)]
+    facts += [job.preprocessing.image_hw, job.batch_size, trained, [str(way) for way in ways]]
+    key = blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+
+    def write(folder: Path) -> None:
+        loader = job.in_order(job.train_rows[: job.batch_size])
+        batch = loader.batch(0, 0)
+        measured = calibrate(
+            job.network,
+            job.task,
+            job.preprocessing.normalise(batch.images),
+            batch.targets,
+            ways,
+            trained=trained,
+            seconds=_SECONDS_A_WAY,
+            progress=progress,
+        )
+        (folder / "calibration.json").write_text(measured.model_dump_json())
+
+    # Kept, so that the same recipe computes the same way, and gives the same weights, the next time.
+    folder = store("calibrations", key, write)
+    return Calibration.model_validate_json((folder / "calibration.json").read_text())
+
+
+def _write(run: Run, plan: Plan, opened: Opened) -> None:
+    run.write("environment", describe_environment())
+    write_atomically(run.recipe, write_recipe(plan.recipe, plan.reasons))
+    run.write(
+        "plan",
+        {
+            "fingerprint": opened.fingerprint,
+            "recipe": json.loads(plan.recipe.model_dump_json()),
+            "preprocessing": plan.preprocessing.model_dump(mode="json"),
+            "reasons": plan.reasons,
+            "calibration": plan.calibration.model_dump(mode="json"),
+        },
+    )
+
+
+def _value(recipe: Recipe, key: str) -> Any:
+    value: Any = recipe
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part)
+    return value

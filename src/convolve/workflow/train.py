@@ -1,0 +1,127 @@
+"""`convolve train`: from a recipe to a run with a model, figures and a report."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import torch
+
+from convolve.deploy.model import Model
+from convolve.networks.joined_features import JoinedFeatures
+from convolve.progress import Progress
+from convolve.recipe.schema import Recipe
+from convolve.run.files import write_atomically
+from convolve.run.folder import Run, choose_run
+from convolve.run.tensors import read_tensors, write_tensors
+from convolve.training.starts import Trained
+from convolve.workflow.build import recipe_job, recipe_start, recipe_task
+from convolve.workflow.data import Member, Prepared, open_data
+from convolve.workflow.planning import Plan, Say, make_or_read_plan, planned_members
+from convolve.workflow.reporting import report_run
+from convolve.workflow.results import HeldOut, evaluate_run, own_model
+
+_OUTPUTS = "outputs.safetensors"
+
+
+def train(recipe: Recipe, *, out: Path | None, progress: Progress, say: Say) -> Run:
+    """Train what a recipe describes, or go on where the same training stopped.
+
+    Args:
+        recipe: keys that are "auto" are chosen, and the choice is told.
+        out: the run's folder; None = the next free one below runs/.
+        progress: told how far it is.
+        say: told what was chosen and why.
+
+    Raises:
+        UserError: the input cannot be used; nothing that was there before is lost.
+    """
+    opened = open_data(recipe.data, progress)
+    run = choose_run(f"classify/{opened.dataset.name}", json.loads(recipe.model_dump_json()), out)
+    with run.locked():
+        if run.read("results") is not None:
+            say(f"{run.folder}: this training is finished already")
+            return run
+        plan, prepared = make_or_read_plan(run, recipe, opened, progress, say)
+        _write_split(run, prepared)
+        held_out = [
+            _train_member(run, plan, prepared, member, progress, say) for member in planned_members(plan, prepared)
+        ]
+        results = evaluate_run(plan, prepared, held_out)
+        _keep_best_seed(run, plan, prepared, held_out)
+        report_run(run, plan, prepared, held_out, results)
+        # Last of all: a run with results is whole.
+        run.write("results", results)
+    return run
+
+
+def _train_member(run: Run, plan: Plan, prepared: Prepared, member: Member, progress: Progress, say: Say) -> HeldOut:
+    folder = run.member(member.name) if member.name else run.folder
+    outputs = folder / _OUTPUTS
+    if not outputs.exists():
+        if member.name:
+            say(f"training {member.name}")
+        job = recipe_job(plan.recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
+        trained = recipe_start(plan.recipe).train(job)
+        _save_model(folder / "model.safetensors", plan, prepared, trained, member)
+        # Validation outputs are not kept: the score that chose a model is never reported as its quality.
+        write_tensors(
+            outputs,
+            "outputs",
+            {
+                "outputs": trained.outputs(job, member.held_out)
+                if len(member.held_out)
+                else torch.empty(0, job.task.outputs)
+            },
+            {
+                "temperature": trained.temperature,
+                "validation": trained.validation,
+                "chosen_on": trained.chosen_on,
+                "epochs": trained.epochs,
+                "seconds": trained.seconds,
+                "images_per_second": trained.images_per_second,
+                "notes": list(trained.notes),
+            },
+        )
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    tensors, card = read_tensors(outputs, "outputs")
+    return HeldOut(member, tensors["outputs"], **card)
+
+
+def _save_model(path: Path, plan: Plan, prepared: Prepared, trained: Trained, member: Member) -> None:
+    recipe, backbone = plan.recipe, trained.network.backbone
+    joined = list(backbone.layers) if isinstance(backbone, JoinedFeatures) else []
+    Model(
+        network=trained.network,
+        architecture={"name": recipe.network.name, "options": recipe.network.options, "joined": joined},
+        task=recipe_task(recipe, prepared.dataset, member.train),
+        preprocessing=plan.preprocessing,
+        temperature=trained.temperature,
+        facts={
+            "data": prepared.dataset.name,
+            "data_licence": prepared.dataset.licence,
+            "train_images": len(member.train),
+            "start": recipe.start.name,
+            "weights": recipe.network.weights,
+            "seed": member.seed,
+        },
+    ).save(path)
+
+
+def _keep_best_seed(run: Run, plan: Plan, prepared: Prepared, held_out: list[HeldOut]) -> None:
+    """Of several seeds, the run's own model is the one that did best on validation images."""
+    best = own_model(plan, prepared, held_out)
+    if best.member.name:
+        write_atomically(run.model, (run.folder / best.member.name / "model.safetensors").read_bytes())
+
+
+def _write_split(run: Run, prepared: Prepared) -> None:
+    """The split of every image, for people and other tools."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "split", "hash"])
+    for sample, split, digest, usable in zip(
+        prepared.dataset.samples, prepared.splits, prepared.hashes, prepared.usable, strict=True
+    ):
+        writer.writerow([sample.name, split if usable else "broken", digest])
+    write_atomically(run.split, text.getvalue())
