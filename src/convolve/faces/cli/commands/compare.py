@@ -1,0 +1,44 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convolve.faces.cli.app import app
+from convolve.faces.cli.terminal import print_json, print_table
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="two or more finished runs")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+) -> None:
+    """Lay runs side by side: figures, settings that differ, and whether the difference is more than chance.
+
+    Example: convolve compare runs/first runs/second
+    """
+    from convolve.run.folder import open_run
+    from convolve.workflow.comparison import compare_runs
+
+    compared = compare_runs([open_run(folder) for folder in runs])
+    if as_json:
+        print_json(compared)
+        return
+    print_table(
+        ["run", "accuracy", "95 % interval", "balanced", "nll", "images", "seconds"],
+        [
+            [
+                row["run"],
+                f"{row['accuracy']:.2%}",
+                f"{row['accuracy_ci95'][0]:.1%} to {row['accuracy_ci95'][1]:.1%}",
+                f"{row['balanced_accuracy']:.2%}",
+                f"{row['nll']:.4f}",
+                f"{row['n']} ({row['split']})",
+                f"{row['seconds']:.0f}",
+            ]
+            for row in compared["runs"]
+        ],
+    )
+    for key, values in compared["differences"].items():
+        print(f"{key}: {', '.join(map(str, values))}")
+    for sentence in compared["tests"]:
+        print(sentence["words"])

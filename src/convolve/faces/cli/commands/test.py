@@ -1,0 +1,44 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convolve.faces.cli.app import app
+from convolve.faces.cli.terminal import print_json, print_table, progress_bar
+
+
+@app.command(name="test")
+def judge(
+    run: Annotated[Path, typer.Argument(help="a finished run's folder")],
+    data: Annotated[str | None, typer.Option(help="other images than it was trained on")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="the figures as one JSON object")] = False,
+) -> None:
+    """Judge a run's model on images it was not trained on.
+
+    Example: convolve test runs/first --data photos-of-june/
+    """
+    from convolve.run.folder import open_run
+    from convolve.workflow.testing import test_run
+
+    with progress_bar() as progress:
+        figures = test_run(open_run(run), data=data, split=split, progress=progress)
+    if as_json:
+        print_json(figures)
+        return
+    low, high = figures["accuracy_ci95"]
+    print(
+        f"{figures['split']}: {figures['accuracy']:.2%} of {figures['n']} right (95 % interval {low:.1%} to {high:.1%})"
+    )
+    print(f"balanced accuracy {figures['balanced_accuracy']:.2%}, nll {figures['nll']:.4f}, ece {figures['ece']:.4f}")
+    print_table(
+        ["class", "images", "precision", "recall", "f1"],
+        [
+            [row["class"], row["n"], *(_share(row[name]) for name in ("precision", "recall", "f1"))]
+            for row in figures["per_class"]
+        ],
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,46 @@
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from convolve.faces.cli.app import app
+from convolve.faces.cli.terminal import print_json, progress_bar, say
+
+
+@app.command()
+def train(
+    source: Annotated[str, typer.Argument(help="images, or a recipe (.toml), or a first key=value")],
+    settings: Annotated[list[str] | None, typer.Argument(help="key=value, laid over the recipe")] = None,
+    out: Annotated[Path | None, typer.Option(help="the run's folder; default: the next free one below runs/")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the result as one JSON object")] = False,
+) -> None:
+    """Train on images, or go on where the same command stopped.
+
+    Example: convolve train photos/ epochs=10 budget=30m --out runs/first
+    """
+    from convolve.workflow.recipes import recipe_from
+    from convolve.workflow.train import train as train_run
+
+    recipe = recipe_from(source, settings or [])
+    with progress_bar() as progress:
+        run = train_run(recipe, out=out, progress=progress, say=say)
+    results = run.read("results")
+    if as_json:
+        print_json({"run": str(run.folder), "report": str(run.report), **results})
+        return
+    for line in _summary(results):
+        print(line)
+    print(f"report: {run.report}")
+
+
+def _summary(results: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, what in (("test", "test images"), ("out_of_fold", "images, each by a model that never saw it")):
+        if name in results:
+            one = results[name]
+            low, high = one["accuracy_ci95"]
+            lines.append(
+                f"{one['accuracy']:.1%} right of {one['n']} {what} (95 % interval {low:.1%} to {high:.1%}); "
+                f"balanced {one['balanced_accuracy']:.1%}"
+            )
+    return lines or ["no test images: no figure that could be trusted (folds=5 tests every image once)"]

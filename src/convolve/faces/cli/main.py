@@ -1,0 +1,29 @@
+"""The console script: every error a user can mend is one or two lines on stderr and exit code 2."""
+
+import pkgutil
+import sys
+from importlib import import_module
+
+from convolve.errors import UserError
+from convolve.faces.cli import commands
+from convolve.faces.cli.app import app
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command of `sys.argv`; exits 0, 1 (some inputs failed) or 2 (nothing could be done)."""
+    for module in pkgutil.iter_modules(commands.__path__):
+        import_module(f"{commands.__name__}.{module.name}")
+    try:
+        app()
+    except UserError as error:
+        print(f"convolve: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nconvolve: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
