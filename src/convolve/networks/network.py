@@ -1,11 +1,13 @@
 """What every network is here: a backbone that reads features off images, and a head that reads outputs off features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from convolve.registry import Registry
+from convolve.errors import UserError
+from convolve.registry import Registry, checked_options
 
 
 class Network(nn.Module):
@@ -34,21 +36,61 @@ class Architecture:
     """How to build a network, and the facts that choose and describe it.
 
     Attributes:
+        name: what a recipe calls it.
         build: `build(outputs, channels=C, image_hw=(H, W), **options) -> Network`, randomly initialised from torch's
             global generator. Its keyword-only parameters with a default are the options of `network.options`.
         about: one line: what it is.
         source: the paper or the library it comes from.
         sides: image sides in pixels that it is made for, ascending; empty = any.
         smallest_side: images must have at least this side, in pixels.
+        scratch_side: without a wish of the user, larger images are shrunk to this side to train it from nothing.
         channels: the image channels it accepts.
     """
 
+    name: str
     build: Callable[..., Network]
     about: str
     source: str
     sides: tuple[int, ...] = ()
     smallest_side: int = 1
+    scratch_side: int = 128
     channels: tuple[int, ...] = (1, 3)
+
+    def create(
+        self, outputs: int, *, channels: int, image_hw: tuple[int, int], options: Mapping[str, Any] | None = None
+    ) -> Network:
+        """A network with fresh weights, drawn from torch's global generator.
+
+        Args:
+            outputs: K, how many numbers the head gives an image.
+            channels: C, image channels.
+            image_hw: height and width of the images, pixels.
+            options: of this architecture, as a recipe gives them.
+
+        Raises:
+            UserError: an option, the channels or the image size do not suit this architecture.
+        """
+        if channels not in self.channels:
+            accepted = " or ".join(map(str, self.channels))
+            raise UserError(f"network '{self.name}' takes images of {accepted} channels, not {channels}")
+        height, width = image_hw
+        if min(height, width) < self.smallest_side:
+            raise UserError(
+                f"network '{self.name}' needs images of at least {self.smallest_side} x {self.smallest_side} pixels, "
+                f"not {height} x {width}",
+                "Give a larger image size, or choose network 'residual', which takes images of any size from 8 pixels.",
+            )
+        checked = checked_options(self.build, options or {}, where="network.options")
+        return self.build(outputs, channels=channels, image_hw=image_hw, **checked)
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("network", "convolve.networks.architectures")
+
+
+def register_architecture(architecture: Architecture) -> Architecture:
+    """Make an architecture known by its own name.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    return ARCHITECTURES.add(architecture.name, architecture)

@@ -1,0 +1,125 @@
+"""The networks one can choose, with what each costs and sees."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+
+from convolve.errors import UserError
+from convolve.networks.catalogue import all_names, find_architecture, published_weights
+from convolve.networks.cost import cost_of
+from convolve.networks.network import ARCHITECTURES, Architecture, Network
+from convolve.networks.pretrained import Weights, find_weights, weights_at_hand
+from convolve.randomness import torch_randomness
+
+# The ladder from AlexNet on, and what is worth a try today with few images and no GPU.
+CLASSICS = (
+    *(f"torchvision:{name}" for name in ("alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "squeezenet1_1")),
+    *(f"torchvision:{name}" for name in ("mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0")),
+)
+MOST_AT_ONCE = 60
+_OWN_SIDE, _OWN_OUTPUTS = 32, 10
+_LIBRARY_SIDE, _LIBRARY_OUTPUTS = 224, 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooEntry:
+    """A row of `convolve zoo`; plain values, so that it can be written as JSON.
+
+    Attributes:
+        name: what a recipe calls it.
+        about: one line: what it is.
+        source: the paper or the library it comes from.
+        side: height and width in pixels that the figures below are for, with RGB images.
+        outputs: classes that the figures below are for.
+        parameters: trainable numbers.
+        multiply_adds: of one image.
+        receptive_field: side in pixels of what a unit of the last feature map sees; None = everything.
+        weights_at_hand: whether trained weights for it are on this machine as a package.
+        licence: of its trained weights, packaged or published; empty where there are none, or it is not stated.
+    """
+
+    name: str
+    about: str
+    source: str
+    side: int
+    outputs: int
+    parameters: int
+    multiply_adds: int
+    receptive_field: int | None
+    weights_at_hand: bool
+    licence: str
+
+
+def zoo(pattern: str = "") -> list[ZooEntry]:
+    """Networks with their facts.
+
+    Args:
+        pattern: empty for our own networks, those with trained weights at hand, and the classic ones; otherwise a
+            shell pattern over every name, for example "timm:convnext*".
+
+    Raises:
+        UserError: no name fits the pattern, or more than `MOST_AT_ONCE` do.
+    """
+    with_weights = [weights.architecture for weights in weights_at_hand()]
+    if not pattern:
+        return [_entry(name) for name in dict.fromkeys([*ARCHITECTURES, *with_weights, *CLASSICS])]
+    names = [name for name in all_names() if fnmatchcase(name, pattern)]
+    if not names:
+        raise UserError(f"no network is called '{pattern}'", 'Put * where anything may stand, as in "timm:resnet*".')
+    if len(names) > MOST_AT_ONCE:
+        examples = ", ".join(_spread(names))
+        raise UserError(f"{len(names):,} networks are called '{pattern}'", f"Narrow it down; for example: {examples}.")
+    return [_entry(name) for name in names]
+
+
+def _spread(names: list[str], count: int = 8) -> Iterable[str]:
+    return (names[index * len(names) // count] for index in range(count))
+
+
+def _entry(name: str) -> ZooEntry:
+    architecture = find_architecture(name)
+    packaged = find_weights(name)
+    weights = packaged or _published(name)
+    own = name in ARCHITECTURES
+    side = _side(architecture, weights, own)
+    outputs = _OWN_OUTPUTS if own else _LIBRARY_OUTPUTS
+    cost = cost_of(_cheaply_built(architecture, outputs, side), channels=3, image_hw=(side, side))
+    return ZooEntry(
+        name=name,
+        about=architecture.about,
+        source=architecture.source,
+        side=side,
+        outputs=outputs,
+        parameters=cost.parameters,
+        multiply_adds=cost.multiply_adds,
+        receptive_field=cost.receptive_field,
+        weights_at_hand=packaged is not None and packaged.at_hand(),
+        licence=weights.licence if weights else "",
+    )
+
+
+def _cheaply_built(architecture: Architecture, outputs: int, side: int) -> Network:
+    """The network with shapes only, or with numbers where its builder computes with them, as RegNet's does."""
+    try:
+        with torch.device("meta"):
+            return architecture.create(outputs, channels=3, image_hw=(side, side))
+    except NotImplementedError:
+        with torch_randomness("zoo"):
+            return architecture.create(outputs, channels=3, image_hw=(side, side))
+
+
+def _published(name: str) -> Weights | None:
+    try:
+        return published_weights(name)
+    except UserError:
+        return None
+
+
+def _side(architecture: Architecture, weights: Weights | None, own: bool) -> int:
+    if own:
+        return max(_OWN_SIDE, architecture.smallest_side)
+    if architecture.sides:
+        return architecture.sides[0]
+    return weights.sides[0] if weights else _LIBRARY_SIDE

@@ -1,0 +1,100 @@
+"""A paragraph for the methods section of a paper, filled from the facts of the run."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from convolve.see.report.content import Report
+from convolve.see.report.headline import headline
+from convolve.see.report.numbers import counted, figure, figures
+
+_FITS = {
+    "pad": "scaled to fit and padded",
+    "crop": "scaled to fill and cropped at the centre",
+    "stretch": "stretched",
+}
+_USES = {"train": "training", "validation": "validation", "test": "testing"}
+_STARTS = {
+    "scratch": "All of its parameters were trained from random values",
+    "features": "The network was left as it was, and a linear classifier was fitted to its features",
+    "finetune": "Its parameters were fine-tuned",
+}
+
+
+def methods_paragraph(report: Report) -> str:
+    """What was done, in words that can be pasted into a paper."""
+    recipe = tomllib.loads(report.recipe_toml)
+    return " ".join([*_network(report), *_data(report), *_training(report, recipe), *_evaluation(report)])
+
+
+def _network(report: Report) -> Iterator[str]:
+    network, data = report.network, report.data
+    yield (
+        f"{network.name} ({network.source}; {network.parameters:,} parameters) was trained to tell "
+        f"{counted(len(data.classes), 'class')} apart."
+    )
+    started = "" if network.start == "scratch" else f", starting from {network.weights} weights"
+    yield f"{_STARTS.get(network.start, f'It was trained by the method {network.start}')}{started}."
+    height, width = network.image_hw
+    colour = "grey" if network.channels == 1 else "RGB"
+    yield f"Its inputs were {colour} images of {height} x {width} pixels (height x width), {_FITS[network.fit]}."
+
+
+def _data(report: Report) -> Iterator[str]:
+    data = report.data
+    parts = [
+        f"{counted(count, 'image')} for {_USES.get(split, split)}" for split, count in data.images.items() if count
+    ]
+    together = f"; images of one {data.split_by} were kept in one split" if data.split_by else ""
+    yield f"The data set {data.name} was used with {', '.join(parts)}{together}."
+    if data.left_out_count:
+        yield f"Files or rows that could not be used: {data.left_out_count:,}."
+
+
+def _training(report: Report, recipe: dict[str, Any]) -> Iterator[str]:
+    if not report.history:
+        return
+    tables = ("optimiser", "schedule", "train", "loss")
+    optimiser, schedule, train, loss = (recipe.get(table, {}) for table in tables)
+    settings = [
+        f"{optimiser.get('name', 'the default optimiser')}",
+        _setting("peak learning rate", optimiser.get("lr")),
+        _setting("weight decay", optimiser.get("weight_decay")),
+        _setting("batch size", train.get("batch_size")),
+        f"{schedule['name']} schedule" if "name" in schedule else "",
+        f"{loss['class_weights']} class weights" if loss.get("class_weights", "none") != "none" else "",
+        _setting("label smoothing", loss.get("label_smoothing") or None),
+    ]
+    yield f"Training took {counted(len(report.history), 'epoch')} ({', '.join(filter(None, settings))})."
+    augmentations = [name for name, value in recipe.get("augment", {}).items() if name != "preset" and value]
+    if augmentations:
+        yield f"Training images were augmented ({', '.join(augmentations)})."
+    if report.best_epoch is not None:
+        yield (
+            f"The weights of epoch {report.best_epoch} were kept, which had the best validation "
+            f"{report.score_name.replace('_', ' ')}."
+        )
+
+
+def _evaluation(report: Report) -> Iterator[str]:
+    results, packages = report.results, report.environment.get("packages", {})
+    software = [f"{name} {packages[name]}" for name in ("convolve", "torch", "timm") if name in packages]
+    if results["n"] == 0:
+        yield "No images were held out for testing."
+    else:
+        yield from _figures(results, headline(report))
+    if software:
+        yield f"Software: {', '.join(software)}."
+
+
+def _figures(results: Mapping[str, Any], headline: str) -> Iterator[str]:
+    yield (
+        f"Probabilities were calibrated with temperature scaling (Guo et al., ICML 2017; T = "
+        f"{figures(results['temperature'])}; expected calibration error {figure(results['ece'])}, "
+        f"{figure(results['ece_before'])} before)."
+    )
+    yield f"Result: {headline}; {results['accuracy_ci95_method']}."
+
+
+def _setting(name: str, value: Any) -> str:
+    return "" if value is None or value == "auto" else f"{name} {value:g}"

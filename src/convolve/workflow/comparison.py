@@ -1,0 +1,90 @@
+"""`convolve compare`: runs side by side, with a paired test where they judged the same images."""
+
+import csv
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+from scipy.stats import binomtest
+
+from convolve.errors import UserError
+from convolve.run.folder import Run
+
+_FIGURES = ("split", "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "nll", "ece")
+# The usual level, at which one in twenty comparisons of equals looks like a difference.
+_LEVEL = 0.05
+
+
+def compare_runs(runs: Sequence[Run]) -> dict[str, Any]:
+    """Figures of every run, the settings in which they differ, and pairwise tests, as plain JSON values.
+
+    Raises:
+        UserError: fewer than two runs, or one is not finished or has no test figures.
+    """
+    if len(runs) < 2:
+        raise UserError("one run cannot be compared", "Name two or more.")
+    rows = [_row(run) for run in runs]
+    recipes = [_flat(run.read("plan")["recipe"]) for run in runs]
+    keys = list(dict.fromkeys(key for recipe in recipes for key in recipe))
+    differences = {key: [recipe.get(key) for recipe in recipes] for key in keys}
+    return {
+        "runs": rows,
+        "differences": {key: values for key, values in differences.items() if any(v != values[0] for v in values)},
+        "tests": [test for one, other in combinations(runs, 2) if (test := _paired_test(one, other))],
+    }
+
+
+def _row(run: Run) -> dict[str, Any]:
+    results = run.read("results")
+    if results is None:
+        raise UserError(f"{run.folder}: this training is not finished", "Run the same `convolve train` command again.")
+    judged = results.get("test") or results.get("out_of_fold")
+    if judged is None:
+        raise UserError(f"{run.folder}: it has no test images, so nothing to compare", "Train with folds=5.")
+    return {
+        "run": str(run.folder),
+        "network": results["network"],
+        "start": results["start"],
+        "seconds": results["seconds"],
+        **{name: judged[name] for name in _FIGURES},
+    }
+
+
+def _paired_test(one: Run, other: Run) -> dict[str, Any] | None:
+    """McNemar's exact test on the images that both judged: only those on which they differ tell."""
+    first, second = _right(one), _right(other)
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        return None
+    only_first = sum(first[name] and not second[name] for name in shared)
+    only_second = sum(second[name] and not first[name] for name in shared)
+    differing = only_first + only_second
+    p_value = float(binomtest(only_first, differing).pvalue) if differing else 1.0
+    better = one if only_first > only_second else other
+    verdict = (
+        f"{better.folder} is better by more than chance"
+        if p_value < _LEVEL
+        else f"{one.folder} and {other.folder} are not distinguishable"
+    )
+    return {
+        "runs": [str(one.folder), str(other.folder)],
+        "n": len(shared),
+        "right_only_in": [only_first, only_second],
+        "p_value": p_value,
+        "words": f"{verdict} on {len(shared)} images: {only_first} right only by the first, {only_second} only by the "
+        f"second (McNemar's exact test, p = {p_value:.2g})",
+    }
+
+
+def _right(run: Run) -> dict[str, bool]:
+    with run.predictions.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    judged = rows[0]["judged"] if rows else ""
+    return {row["image"]: row["right"] == "1" for row in rows if row["judged"] == judged}
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
+    return flat

@@ -1,0 +1,56 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from convolve.errors import UserError
+from convolve.networks.loading import load_backbone
+from convolve.networks.network import ARCHITECTURES
+
+
+def small(outputs=2, **options):
+    return ARCHITECTURES["mlp"].create(outputs, channels=1, image_hw=(4, 4), options={"hidden": [6, 5], **options})
+
+
+def test_names_on_both_sides_are_loaded_and_the_rest_is_reported():
+    network, other = small(), small()
+    head = network.head.weight.clone()
+    theirs = other.backbone.state_dict()
+    report = load_backbone(network, {"1.weight": theirs["1.weight"], "fc.bias": torch.zeros(3)})
+    assert report.loaded == ("1.weight",)
+    assert report.new == ("1.bias", "3.weight", "3.bias")
+    assert report.left_over == ("fc.bias",)
+    assert torch.equal(network.backbone[1].weight, other.backbone[1].weight)
+    assert not torch.equal(network.backbone[3].weight, other.backbone[3].weight)
+    assert torch.equal(network.head.weight, head)
+
+
+def test_a_file_of_a_whole_network_gives_its_backbone_to_one_of_other_classes(tmp_path):
+    other, network = small(outputs=7), small(outputs=2)
+    file = tmp_path / "model.safetensors"
+    save_file(other.state_dict(), file)
+    report = load_backbone(network, file)
+    assert report.new == ()
+    assert report.left_over == ("head.bias", "head.weight")
+    assert torch.equal(network.backbone[3].weight, other.backbone[3].weight)
+
+
+def test_a_name_with_another_shape_is_an_error_and_nothing_is_loaded():
+    network = small()
+    before = network.backbone[1].weight.clone()
+    with pytest.raises(UserError, match=r"'3.weight' is 9 x 6, but 5 x 6 in this network"):
+        load_backbone(network, small(hidden=[6, 9]).backbone.state_dict())
+    assert torch.equal(network.backbone[1].weight, before)
+
+
+def test_weights_of_a_wholly_other_network_are_refused():
+    with pytest.raises(UserError, match=r"not one of its 1 names .* \(theirs: layer1.weight; ours: 1.weight\)"):
+        load_backbone(small(), {"layer1.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff" * 64])
+def test_a_file_that_is_none_is_refused(tmp_path, content):
+    file = tmp_path / "weights.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=r"weights.safetensors: cannot be read as .safetensors"):
+        load_backbone(small(), file)

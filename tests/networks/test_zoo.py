@@ -1,0 +1,44 @@
+import json
+from dataclasses import asdict
+
+import pytest
+
+from convolve.errors import UserError
+from convolve.networks.zoo import CLASSICS, zoo
+
+
+def test_the_default_listing_has_ours_those_at_hand_and_the_classics():
+    entries = {entry.name: entry for entry in zoo()}
+    assert {"lenet5", "mlp", "residual", *CLASSICS} <= set(entries)
+    assert json.loads(json.dumps([asdict(entry) for entry in entries.values()]))
+    resnet = entries["torchvision:resnet18"]
+    assert (resnet.parameters, resnet.side, resnet.receptive_field) == (11_689_512, 224, 435)
+    assert resnet.licence == "BSD-3-Clause"
+    assert entries["torchvision:mobilenet_v3_small"].receptive_field is None
+
+
+def test_a_pattern_reaches_every_network_of_a_library():
+    entries = zoo("torchvision:squeezenet*")
+    assert [entry.name for entry in entries] == ["torchvision:squeezenet1_0", "torchvision:squeezenet1_1"]
+    # The parameters of torchvision's page of models.
+    assert [entry.parameters for entry in entries] == [1_248_424, 1_235_496]
+
+
+def test_a_network_made_for_one_size_is_counted_at_it():
+    (entry,) = zoo("timm:vit_tiny_patch16_384")
+    assert entry.side == 384
+
+
+def test_a_network_whose_builder_needs_numbers_is_counted_too():
+    (entry,) = zoo("torchvision:regnet_y_400mf")
+    assert entry.parameters == 4_344_144  # torchvision's page of models
+
+
+def test_a_pattern_without_an_answer_is_said_so():
+    with pytest.raises(UserError, match="no network is called 'lenet6'"):
+        zoo("lenet6")
+
+
+def test_a_pattern_of_a_thousand_answers_is_to_be_narrowed():
+    with pytest.raises(UserError, match=r"1,\d+ networks are called 'timm:\*'"):
+        zoo("timm:*")
