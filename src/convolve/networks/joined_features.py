@@ -40,7 +40,9 @@ class JoinedFeatures(nn.Module):
 
 
 def stage_layers(backbone: nn.Module, *, channels: int, image_hw: tuple[int, int]) -> tuple[str, ...]:
-    """The last layer at each resolution of the feature maps, from fine to coarse: the ends of the network's stages.
+    """The last layer at each resolution of the feature maps but the coarsest, from fine to coarse: the ends of stages.
+
+    The mean of the coarsest is what most networks end in: their own features have it already.
 
     Args:
         backbone: run once, in test mode, on an empty image.
@@ -68,4 +70,4 @@ def stage_layers(backbone: nn.Module, *, channels: int, image_hw: tuple[int, int
         backbone.train(was_training)
         for hook in hooks:
             hook.remove()
-    return tuple(last_at[height] for height in sorted(last_at, reverse=True))
+    return tuple(last_at[height] for height in sorted(last_at, reverse=True)[:-1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import tomlkit
 from pydantic import BaseModel, ValidationError
-from tomlkit.exceptions import ParseError
+from tomlkit.exceptions import TOMLKitError
 
 from convolve.errors import UserError, nearest_name
 from convolve.recipe.schema import Recipe, Section
@@ -24,7 +24,7 @@ def read_recipe(path: Path, assignments: Sequence[str] = ()) -> Recipe:
         table = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ParseError, UnicodeDecodeError) as error:
+    except (TOMLKitError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a recipe in TOML: {error}") from error
     return make_recipe(override(table, assignments), where=str(path))
 
@@ -127,7 +127,7 @@ def _table(name: str, value: Section | dict[str, Any], reasons: dict[str, str], 
 
 def _item(key: str, value: Any, comment: str | None) -> Any:
     if key in ("budget", "checkpoint") and isinstance(value, float):
-        value = f"{value:g}s"
+        value = f"{value:.0f}s" if value.is_integer() else value
     if isinstance(value, dict):
         inline = tomlkit.inline_table()
         inline.update(value)

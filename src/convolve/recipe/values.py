@@ -34,6 +34,10 @@ ALIASES = {
 }
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) *(?:(h)(?:ours?|rs?)?|(m)(?:in(?:ute)?s?)?|(s)(?:ec(?:ond)?s?)?)?")
+
+# The key that a table written short, as one string, is short for; "name" in all other tables.
+_SHORT_FOR = {"data": "path", "augment": "preset"}
 
 
 def parse_duration(value: Any) -> Any:
@@ -44,8 +48,8 @@ def parse_duration(value: Any) -> Any:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\w*\s*", str(value))
-    return float(match[1]) * _UNITS[match[2]] if match else value
+    match = _DURATION.fullmatch(str(value).strip())
+    return float(match[1]) * _UNITS[match[2] or match[3] or match[4] or ""] if match else value
 
 
 def format_duration(seconds: float) -> str:
@@ -82,9 +86,11 @@ def parse_assignment(text: str) -> tuple[tuple[str, ...], Any]:
 
 def _parse_value(text: str) -> Any:
     try:
-        return tomlkit.parse(f"value = {text}").unwrap()["value"]
+        value = tomlkit.parse(f"value = {text}").unwrap()["value"]
     except TOMLKitError:
         return text
+    # No key holds a date, but a folder may be called 2024-05-01.
+    return value if isinstance(value, bool | int | float | str | list | dict) else text
 
 
 def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
@@ -103,11 +109,11 @@ def override(table: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any
         for part in path[:-1]:
             below = place.get(part, {})
             # A table written short, as its name alone.
-            place[part] = below if isinstance(below, dict) else {"path" if part == "data" else "name": below}
+            place[part] = below if isinstance(below, dict) else {_SHORT_FOR.get(part, "name"): below}
             place = place[part]
         last = path[-1]
         if isinstance(place.get(last), dict) and isinstance(value, str):
-            place[last] |= {"path" if last == "data" else "name": value}
+            place[last] |= {_SHORT_FOR.get(last, "name"): value}
         else:
             place[last] = value
     return result

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from convolve.errors import UserError
 
+ASIDE = ".part"
+"""How the names end that files have while they are written; a killed process leaves them behind."""
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -17,12 +20,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     What is written reaches the disk before the name does, so a power cut leaves the old file or the new one.
 
     Raises:
-        UserError: no space is left; the old file is untouched.
+        UserError: no space is left, or the folder is not the user's to write in; the old file is untouched.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    aside = Path(name)
+    aside: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=ASIDE)
+        os.close(handle)
+        aside = Path(name)
         yield aside
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
@@ -32,9 +36,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(path) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(f"{path}: cannot be written: {error.strerror}", "Give a folder that is yours.") from error
         raise
     finally:
-        aside.unlink(missing_ok=True)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

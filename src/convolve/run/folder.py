@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from convolve.errors import UserError
-from convolve.run.files import write_atomically
+from convolve.run.files import ASIDE, write_atomically
 
 RUNS = Path("runs")
 
@@ -59,6 +59,9 @@ class Run:
                 f"{self.folder}: another process is training here", "Wait for it, or give another --out."
             ) from error
         try:
+            # What a killed process was writing; nobody else writes here now.
+            for aside in self.folder.rglob(f".*{ASIDE}"):
+                aside.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
@@ -93,7 +96,8 @@ def choose_run(name: str, request: dict[str, Any], out: Path | None) -> Run:
     run = Run(out)
     asked = run.read("request") if out.is_dir() else None
     if asked is None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        # A process killed at its very first file leaves no more than that file's beginning.
+        if out.exists() and (not out.is_dir() or any(not path.name.endswith(ASIDE) for path in out.iterdir())):
             raise UserError(f"{out}: it exists and is not a run", "Give another --out.")
         return _create(out, request)
     if asked != request:

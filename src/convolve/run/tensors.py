@@ -70,7 +70,12 @@ def _read(path: Path, kind: str, *, with_tensors: bool) -> tuple[dict[str, Tenso
         ) from error
     if metadata.get("format") != "convolve" or metadata.get("kind") != kind:
         raise UserError(f"{path}: a safetensors file, but not a {kind} of convolve's")
-    if int(metadata["version"]) > VERSION:
+    try:
+        version, card = int(metadata["version"]), json.loads(metadata["card"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged: its description cannot be read") from error
+    if version > VERSION:
         raise UserError(f"{path}: written by a newer convolve", "Update: pip install --upgrade convolve")
-    card: dict[str, Any] = json.loads(metadata["card"])
+    if not isinstance(card, dict):
+        raise UserError(f"{path}: damaged: its description is no table")
     return tensors, card

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from convolve.progress import Progress
-from convolve.training.compute import Compute, bfloat16_is_fast
-from convolve.training.fit import is_out_of_memory
+from convolve.randomness import torch_randomness
+from convolve.training.compute import OUT_OF_MEMORY, Compute, bfloat16_is_fast, is_out_of_memory
 from convolve.training.task import Task
 
 # A way must beat the plain one by this much, so that the machine's noise decides nothing.
@@ -29,7 +29,7 @@ class Measurement(BaseModel):
     Attributes:
         compute: the way.
         images_per_second: training images a second, forward, backward and step; 0 if it did not run.
-        loss: on the same batch and the same weights, before any step.
+        loss: on the same batch and the same weights, before any step, without dropout; None if it did not run.
         verdict: "chosen", "slower", "loss differs" or "out of memory".
     """
 
@@ -37,7 +37,7 @@ class Measurement(BaseModel):
 
     compute: Compute
     images_per_second: float
-    loss: float
+    loss: float | None
     verdict: str = ""
 
 
@@ -101,26 +101,47 @@ def calibrate(
         trained: measure training steps; otherwise forward passes in test mode.
         seconds: for each way, after a warm-up step.
         progress: told of each way.
+
+    Raises:
+        UserError: memory does not hold a single image.
     """
+    measurements = _measure_all(network, task, images, targets, ways, trained, seconds, progress)
+    # Training itself goes on with parts of a batch; which way is fastest shows on a part as well.
+    while len(images) > 1 and all(measurement.verdict == "out of memory" for measurement in measurements):
+        images, targets = images[: len(images) // 2], targets[: len(images) // 2]
+        measurements = _measure_all(network, task, images, targets, ways, trained, seconds, progress)
+    if all(measurement.verdict == "out of memory" for measurement in measurements):
+        raise OUT_OF_MEMORY
+    return _choose(measurements)
+
+
+def _measure_all(
+    network: nn.Module,
+    task: Task,
+    images: Tensor,
+    targets: Tensor,
+    ways: Sequence[Compute],
+    trained: bool,
+    seconds: float,
+    progress: Progress,
+) -> list[Measurement]:
     measurements: list[Measurement] = []
     for number, way in enumerate(ways):
         progress("calibrating", number, len(ways))
         try:
             measurements.append(_measure(copy.deepcopy(network), task, images, targets, way, trained, seconds))
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            measurements.append(
-                Measurement(compute=way, images_per_second=0.0, loss=float("inf"), verdict="out of memory")
-            )
+            measurements.append(Measurement(compute=way, images_per_second=0.0, loss=None, verdict="out of memory"))
     progress("calibrating", len(ways), len(ways))
-    return _choose(measurements)
+    return measurements
 
 
 def _measure(
     network: nn.Module, task: Task, images: Tensor, targets: Tensor, way: Compute, trained: bool, seconds: float
 ) -> Measurement:
-    run = way.runner(way.place(network).train(trained))
+    run = way.runner(way.place(network))
     images, targets = way.images(images), targets.to(way.device)
     # A learning rate of zero costs what a step costs and leaves the weights, so every step has the same loss.
     optimiser = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, fused=True)
@@ -136,20 +157,35 @@ def _measure(
                 optimiser.step()
         return float(loss.item())
 
-    loss, done, start = step(), 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds or done == 0:
+    with torch_randomness("calibrate"):
+        _without_chance(network, trained)
+        loss = step()
+        network.train(trained)
         step()
-        done += 1
+        done, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds or done == 0:
+            step()
+            done += 1
     return Measurement(compute=way, images_per_second=done * len(images) / elapsed, loss=loss)
 
 
+def _without_chance(network: nn.Module, trained: bool) -> None:
+    """Batch statistics as in training, but no dropout: what it draws depends on the layout in memory."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train(trained)
+
+
 def _choose(measurements: Sequence[Measurement]) -> Calibration:
-    plain = measurements[0]
-    best = plain
+    # The first that ran, which is the plainest.
+    best = next(measurement for measurement in measurements if measurement.loss is not None)
+    plain_loss = best.loss
+    assert plain_loss is not None  # noqa: S101
     judged = []
     for measurement in measurements:
-        agrees = abs(measurement.loss - plain.loss) <= _LOSS_TOLERANCE * max(1.0, abs(plain.loss))
-        if not measurement.verdict:
+        if measurement.loss is not None:
+            agrees = abs(measurement.loss - plain_loss) <= _LOSS_TOLERANCE * max(1.0, abs(plain_loss))
             measurement = measurement.model_copy(update={"verdict": "slower" if agrees else "loss differs"})
         if measurement.verdict == "slower" and measurement.images_per_second > _MARGIN * best.images_per_second:
             best = measurement

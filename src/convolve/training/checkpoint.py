@@ -69,20 +69,28 @@ def read_checkpoint(
     """Put modules and optimiser in the state of a checkpoint; returns the position and the best weights.
 
     Raises:
-        UserError: the file is damaged, or was written for another network.
+        UserError: the file is damaged, or was written for another network or optimiser.
     """
     tensors, card = read_tensors(path, "checkpoint")
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         part, _, key = name.partition("/")
         parts.setdefault(part, {})[key] = tensor
-    for name, module in modules.items():
-        try:
+    try:
+        for name, module in modules.items():
             module.load_state_dict(parts.get(name, {}))
-        except RuntimeError as error:
-            raise UserError(f"{path}: written for another network", "Give another --out, or delete the run.") from error
-    _restore_moments(optimiser, parts.get("optimiser", {}))
-    return Position(**card), parts.get("best", {})
+        _restore_moments(optimiser, parts.get("optimiser", {}))
+        position = Position(**card)
+    except (RuntimeError, LookupError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: written for another network or optimiser", "Give another --out, or delete the run."
+        ) from error
+    network, best = modules["network"].state_dict(), parts.get("best", {})
+    if {name: tensor.shape for name, tensor in network.items()} != {
+        name: tensor.shape for name, tensor in best.items()
+    }:
+        raise UserError(f"{path}: its best weights are not this network's", "Give another --out, or delete the run.")
+    return position, best
 
 
 def _restore_moments(optimiser: Optimizer, moments: Mapping[str, Tensor]) -> None:

@@ -69,6 +69,15 @@ def choose_device(name: str) -> str:
     return name
 
 
+OUT_OF_MEMORY = UserError("out of memory with a single image at a time", "Choose a smaller network or data.image_size.")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch failed for lack of memory; the allocators of the CPU and of Apple's GPUs have no exception class."""
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+
+
 def bfloat16_is_fast(device: str) -> bool:
     """Whether the processor multiplies bfloat16 in hardware; elsewhere it is emulated, many times slower."""
     if device.startswith("cuda"):

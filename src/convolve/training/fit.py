@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from convolve.progress import Progress
 from convolve.randomness import torch_randomness
 from convolve.run.history import History
 from convolve.training.checkpoint import Position, copied, read_checkpoint, write_checkpoint
-from convolve.training.compute import Compute
+from convolve.training.compute import OUT_OF_MEMORY, Compute, is_out_of_memory
 from convolve.training.inference import Outputs, compute_outputs
 from convolve.training.schedules import Schedule, learning_rate_factor
 from convolve.training.task import Task
@@ -160,7 +161,6 @@ class Fit:
 
     def _run_epoch(self, history: History) -> None:
         position, began = self._position, time.monotonic()
-        lr = 0.0
         self._network.train()
         if self._settings.freeze_norms:
             _set_norms_to_eval(self._network)
@@ -170,14 +170,19 @@ class Fit:
             last = position.step + len(batches) == self._train.steps
             if len(batches) < self._settings.accumulate and not last:
                 continue
-            lr = self._step(batches)
+            self._step(batches)
             position.step += len(batches)
             batches = []
             done = position.epoch * self._train.steps + position.step
             self._progress("training", done, self._settings.epochs * self._train.steps)
             if time.monotonic() - self._saved > self._settings.checkpoint_seconds:
+                self._check_weights(position.epoch * self._steps + (position.step - 1) // self._settings.accumulate)
                 self._save()
         self._image_seconds += time.monotonic() - began
+        # Not what the last step was told: a training may go on from between that step and this line.
+        last_step = (position.epoch + 1) * self._steps - 1
+        lr = self._learning_rate(last_step)
+        self._check_weights(last_step)
         figures = self._evaluate()
         self._keep_if_best(figures)
         self._schedule.observe(figures[self._task.score_name])
@@ -191,22 +196,27 @@ class Fit:
         history.add(entry)
         self._save()
 
-    def _step(self, batches: list[Batch]) -> float:
-        position = self._position
-        steps = math.ceil(self._train.steps / self._settings.accumulate)
-        step = position.epoch * steps + position.step // self._settings.accumulate
+    @property
+    def _steps(self) -> int:
+        """Steps of the optimiser in an epoch."""
+        return math.ceil(self._train.steps / self._settings.accumulate)
+
+    def _learning_rate(self, step: int) -> float:
+        """At one of the optimiser's steps, counted from 0 over the whole training."""
         factor = learning_rate_factor(
-            self._schedule, step=step, steps=self._settings.epochs * steps, warmup=self._settings.warmup
+            self._schedule, step=step, steps=self._settings.epochs * self._steps, warmup=self._settings.warmup
         )
-        lr = self._settings.lr * factor
+        return self._settings.lr * factor
+
+    def _step(self, batches: list[Batch]) -> None:
+        position = self._position
+        step = position.epoch * self._steps + position.step // self._settings.accumulate
         for group in self._optimiser.param_groups:
-            group["lr"] = lr
-        # Whatever the network draws (dropout) depends on the step alone, so a resumed training draws the same.
-        with torch_randomness(self._settings.seed, "step", position.epoch, position.step):
-            loss = self._gradients(batches)
+            group["lr"] = self._learning_rate(step)
+        loss = self._gradients(batches)
         images = sum(len(batch.rows) for batch in batches)
         if not math.isfinite(loss):
-            raise self._diverged(step, lr)
+            raise self._diverged(step)
         if self._settings.clip_norm:
             nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip_norm)
         self._optimiser.step()
@@ -217,34 +227,34 @@ class Fit:
         position.loss_sum += loss * images
         position.loss_count += images
         self._images += images
-        return lr
 
     def _gradients(self, batches: list[Batch]) -> float:
         """Mean loss over the batches' images, its gradient in the parameters; halves the portion if memory runs out."""
         while True:
             self._optimiser.zero_grad()
+            images = sum(len(batch.rows) for batch in batches)
             try:
-                images = sum(len(batch.rows) for batch in batches)
-                return sum(self._backward(batch, share=1 / images) for batch in batches)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+                # What the network draws (dropout) depends on the step alone: a resumed training draws the same.
+                with torch_randomness(self._settings.seed, "step", self._position.epoch, self._position.step):
+                    return sum(self._backward(batch, share=1 / images) for batch in batches)
+            except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 largest = max(len(batch.rows) for batch in batches)
                 portion = math.ceil((self._position.micro_batch or largest) / 2)
                 if portion == self._position.micro_batch or largest == 1:
-                    raise UserError(
-                        "out of memory with a single image at a time", "Choose a smaller network or data.image_size."
-                    ) from error
+                    raise OUT_OF_MEMORY from error
                 self._position.micro_batch = portion
                 self._progress(f"out of memory: going on with {portion} images at a time", 0, 0)
 
     def _backward(self, batch: Batch, *, share: float) -> float:
         total = 0.0
-        portion = self._position.micro_batch or len(batch.rows)
+        # Parts as equal as can be: a left-over single image would leave batch norm without statistics.
+        parts = math.ceil(len(batch.rows) / (self._position.micro_batch or len(batch.rows)))
+        bounds = [number * len(batch.rows) // parts for number in range(parts + 1)]
         images = self._compute.images(self._preprocessing.normalise(batch.images))
         targets = batch.targets.to(self._compute.device)
-        for start in range(0, len(batch.rows), portion):
-            part = slice(start, start + portion)
+        for part in (slice(start, end) for start, end in pairwise(bounds)):
             with self._compute.precision():
                 outputs = self._run_network(images[part])
             losses = self._task.losses(outputs, targets[part])
@@ -286,17 +296,17 @@ class Fit:
         self._started = self._saved = now
         write_checkpoint(self._checkpoint, self._position, self._modules, self._best, self._optimiser)
 
-    def _diverged(self, step: int, lr: float) -> UserError:
+    def _check_weights(self, step: int) -> None:
+        # A finite loss may have a gradient that is not; such weights must not replace the last good checkpoint.
+        if not all(bool(parameter.isfinite().all()) for parameter in self._network.parameters()):
+            raise self._diverged(step)
+
+    def _diverged(self, step: int) -> UserError:
         kept = f"; the checkpoint of epoch {self._position.epoch} is kept" if self._checkpoint.exists() else ""
         return UserError(
             f"the loss is no finite number any more at step {step + 1} (epoch {self._position.epoch + 1}){kept}",
-            f"Try a lower learning rate (optimiser.lr={lr / 10:.2g}), train.clip_norm=1 or a longer schedule.warmup.",
+            f"Try a lower learning rate (optimiser.lr={self._settings.lr / 10:.2g}), train.clip_norm=1 or a longer schedule.warmup.",
         )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch failed for lack of memory; the CPU's allocator has no exception class of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _set_norms_to_eval(network: nn.Module) -> None:

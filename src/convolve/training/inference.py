@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convolve.data.preprocessing import Preprocessing
 from convolve.progress import Progress, silent
-from convolve.training.compute import Compute
+from convolve.training.compute import OUT_OF_MEMORY, Compute, is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ def compute_outputs(
         compute: where and how.
         progress: told of every batch.
         what: what to tell it.
+
+    Raises:
+        UserError: memory does not hold a single image.
     """
     was_training = {module: module.training for module in network.modules()}
     network.eval()
@@ -46,9 +49,22 @@ def compute_outputs(
     with torch.inference_mode(), compute.precision():
         for step in range(loader.steps):
             batch = loader.batch(0, step)
-            outputs.append(run(compute.images(preprocessing.normalise(batch.images))).float().cpu())
+            outputs.append(_in_parts(run, compute.images(preprocessing.normalise(batch.images))).float().cpu())
             targets.append(batch.targets)
             progress(what, step + 1, loader.steps)
     for module, training in was_training.items():
         module.training = training
     return Outputs(torch.cat(outputs), torch.cat(targets))
+
+
+def _in_parts(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The outputs of a batch, by halves where memory does not hold it whole."""
+    try:
+        return run(images)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(images) == 1:
+            raise OUT_OF_MEMORY from error
+    # Outside of the handler, whose traceback would keep the failed attempt's tensors alive.
+    return torch.cat([_in_parts(run, half) for half in images.tensor_split(2)])

@@ -9,7 +9,7 @@ from convolve.data.dataset import Sample
 
 
 class Fared(Protocol):
-    """How one image fared: truth and prediction in words, the prediction's probability, in [0, 1], and if it is right."""
+    """How one image fared: truth and prediction in words, the prediction's probability, and if it is right."""
 
     @property
     def truth(self) -> str: ...  # noqa: D102

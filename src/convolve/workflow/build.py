@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from convolve.data.augment.augmentation import Augmentation, build_augmentation
 from convolve.data.dataset import Dataset
 from convolve.data.preprocessing import Preprocessing
+from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.loading import LoadReport, load_backbone
 from convolve.networks.network import Network
@@ -21,7 +22,7 @@ from convolve.randomness import torch_randomness
 from convolve.recipe.schema import Recipe
 from convolve.registry import checked_options
 from convolve.tasks.making import task_of
-from convolve.training.compute import Compute
+from convolve.training.compute import Compute, choose_device
 from convolve.training.fit import FitSettings
 from convolve.training.optimisers import OPTIMISERS, parameter_groups
 from convolve.training.schedules import SCHEDULES, Schedule
@@ -49,6 +50,13 @@ def check_names(recipe: Recipe) -> None:
     kind = OPTIMISERS[recipe.optimiser.name]
     checked_options(kind.build, recipe.optimiser.options, where="optimiser.options")
     recipe_augmentation(recipe, fill=(0,))
+    checked_options(find_architecture(recipe.network.name).build, recipe.network.options, where="network.options")
+    choose_device(recipe.compute.device)
+    source = recipe_weights(recipe)
+    if isinstance(source, Path) and not source.is_file():
+        raise UserError(
+            f"network.weights={source}: there is no such file", "Give auto, none, hub or a .safetensors file."
+        )
 
 
 def recipe_start(recipe: Recipe) -> Start:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from convolve.data.reading import read_dataset
 from numpy.typing import NDArray
 
 from convolve.data.content import content_hashes, dataset_fingerprint
 from convolve.data.dataset import Dataset, Problem, Sample, Split
 from convolve.data.pack import Pack, drop_broken, pack
 from convolve.data.preprocessing import Preprocessing
+from convolve.data.reading import read_dataset
 from convolve.data.splitting import assign_folds, assign_splits
 from convolve.data.survey import Survey, survey
 from convolve.progress import Progress
@@ -88,7 +88,15 @@ def open_data(section: DataSection, progress: Progress) -> Opened:
     Raises:
         UserError: the data cannot be used, and why.
     """
-    dataset = read_dataset(section.path, missing=section.missing)
+    return open_dataset(read_dataset(section.path, missing=section.missing), progress)
+
+
+def open_dataset(dataset: Dataset, progress: Progress) -> Opened:
+    """Look over a data set that was read or made already.
+
+    Raises:
+        UserError: none of its images can be decoded.
+    """
     hashes = content_hashes(dataset, progress=progress)
     return Opened(dataset, hashes, survey(dataset.samples))
 

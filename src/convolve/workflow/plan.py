@@ -18,6 +18,7 @@ from convolve.networks.choice import choose_network, choose_side
 from convolve.networks.pretrained import Weights, find_weights
 from convolve.recipe.schema import Recipe, Section
 from convolve.training.optimisers import OPTIMISERS
+from convolve.training.starts import STARTS
 
 # A test split of fewer images than this says little: cross-validation tests every image instead.
 _FEW_IMAGES = 400
@@ -170,6 +171,9 @@ def _weights(recipe: Recipe, name: str, packaged: Weights | None) -> tuple[str, 
 
 def _start(recipe: Recipe, weights: str, images: int) -> tuple[str, str]:
     wanted = recipe.start.name
+    if wanted != "auto":
+        # An unknown name is the first thing to hear about it.
+        STARTS[wanted]
     if wanted == "auto" and weights == "none":
         return "scratch", "there are no pre-trained weights for this network"
     if wanted == "auto" and images < _ENOUGH_TO_FINETUNE:
@@ -226,7 +230,9 @@ def _optimiser(recipe: Recipe, *, tuned: bool, batch_size: int) -> dict[str, Any
 def _augmentations(recipe: Recipe, preprocessing: Preprocessing) -> tuple[dict[str, Any], str]:
     wanted, reason = dict(recipe.augment), "as the recipe says"
     if wanted.get("preset", "auto") == "auto":
-        wanted["preset"], reason = _preset(recipe, preprocessing)
+        wanted["preset"], why = _preset(recipe, preprocessing)
+        # The plan spells a preset out, so that it stays the same when presets change.
+        reason = why if wanted["preset"] == "none" else f"preset '{wanted['preset']}', key by key; {why}"
     return {"preset": "none", **with_preset(wanted)}, reason
 
 

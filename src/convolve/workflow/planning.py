@@ -1,5 +1,6 @@
 """The plan of a run: every choice made and measured once, written down, and read again when the run goes on."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from convolve.data.cache import store
+from convolve.data.dataset import class_counts
 from convolve.data.pack import channel_statistics
 from convolve.data.preprocessing import Preprocessing
-from convolve.errors import UserError
+from convolve.errors import UserError, shown
 from convolve.progress import Progress
 from convolve.recipe.file import write_recipe
 from convolve.recipe.schema import Recipe
@@ -58,7 +60,11 @@ def make_or_read_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progre
     """
     kept = run.read("plan")
     if kept is None:
-        return _make_plan(run, recipe, opened, progress, say)
+        try:
+            return _make_plan(run, recipe, opened, progress, say)
+        except UserError:
+            _forget(run)
+            raise
     if kept["fingerprint"] != opened.fingerprint:
         raise UserError(
             f"{run.folder}: the data changed since this training began",
@@ -103,6 +109,7 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     choices, preprocessing = plan_data(recipe, opened.dataset, opened.survey)
     reasons, recipe = choices.reasons, choices.recipe
     prepared = prepare_planned(recipe, opened, preprocessing, progress)
+    _tell_of_images(prepared, say)
     assert isinstance(recipe.folds, int)  # noqa: S101
     assert isinstance(recipe.data.validation, float)  # noqa: S101
     trainings = members(
@@ -154,6 +161,29 @@ def prepare_planned(recipe: Recipe, opened: Opened, preprocessing: Preprocessing
         test=recipe.data.test,
         progress=progress,
     )
+
+
+def _forget(run: Run) -> None:
+    """Take back a request that was refused: nothing was trained, and the mended one may well name the same folder."""
+    # The lock is still held, but no longer guards anything.
+    for path in (run.folder / "request.json", run.folder / "environment.json", run.recipe, run.folder / ".lock"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    with contextlib.suppress(OSError):
+        run.folder.rmdir()
+
+
+def _tell_of_images(prepared: Prepared, say: Say) -> None:
+    problems = prepared.problems
+    if problems:
+        say(f"left out: {shown([f'{one.where}: {one.what}' for one in problems])}")
+    dataset = prepared.dataset
+    usable = (dataset.samples[row] for row in np.flatnonzero(prepared.usable))
+    lonely = [
+        name for name, n in zip(dataset.classes, class_counts(usable, len(dataset.classes)), strict=True) if n == 1
+    ]
+    if lonely:
+        say(f"one image only of {shown(lonely)}: it cannot be both learned from and tested; add images")
 
 
 def _check_rows(member: Member) -> None:

@@ -16,7 +16,7 @@ from convolve.run.folder import Run, choose_run
 from convolve.run.tensors import read_tensors, write_tensors
 from convolve.training.starts import Trained
 from convolve.workflow.build import recipe_job, recipe_start, recipe_task
-from convolve.workflow.data import Member, Prepared, open_data
+from convolve.workflow.data import Member, Opened, Prepared, open_data
 from convolve.workflow.planning import Plan, Say, make_or_read_plan, planned_members
 from convolve.workflow.reporting import report_run
 from convolve.workflow.results import HeldOut, evaluate_run, own_model
@@ -36,7 +36,22 @@ def train(recipe: Recipe, *, out: Path | None, progress: Progress, say: Say) -> 
     Raises:
         UserError: the input cannot be used; nothing that was there before is lost.
     """
-    opened = open_data(recipe.data, progress)
+    return train_opened(recipe, open_data(recipe.data, progress), out=out, progress=progress, say=say)
+
+
+def train_opened(recipe: Recipe, opened: Opened, *, out: Path | None, progress: Progress, say: Say) -> Run:
+    """Train on data that is open already, wherever it came from; `data.path` of the recipe is but its name.
+
+    Args:
+        recipe: as for `train`.
+        opened: the data.
+        out: as for `train`.
+        progress: as for `train`.
+        say: as for `train`.
+
+    Raises:
+        UserError: as for `train`.
+    """
     run = choose_run(f"classify/{opened.dataset.name}", json.loads(recipe.model_dump_json()), out)
     with run.locked():
         if run.read("results") is not None:

@@ -110,7 +110,7 @@ def test_probabilities_are_float64_from_bfloat16():
 
 def test_a_prediction_ranks_the_classes():
     prediction = OneLabel(CLASSES).prediction([0.2, 0.7, 0.1])
-    assert (prediction["class"], prediction["probability"]) == ("dog", 0.7)
+    assert (prediction["label"], prediction["probability"]) == ("dog", 0.7)
     assert list(prediction["probabilities"]) == ["dog", "cat", "owl"]
 
 

@@ -48,7 +48,8 @@ def test_scores_are_those_of_scikit_learn(split):
 def test_the_threshold_is_obeyed_everywhere():
     task = SeveralLabels(CLASSES, threshold=0.8)
     outputs = torch.logit(torch.tensor([[0.9, 0.7, 0.1]]))
-    assert task.prediction([0.9, 0.7, 0.1])["classes"] == ["cat"]
+    prediction = task.prediction([0.9, 0.7, 0.1])
+    assert (prediction["label"], prediction["probability"]) == (["cat"], pytest.approx(0.3))
     assert task.evaluate(outputs, torch.tensor([[1.0, 0, 0]]))["accuracy"] == 1
     assert task.results(outputs, torch.tensor([[1.0, 1, 0]]), temperature=1.0)["accuracy"] == 0
     assert task.image_results(torch.tensor([[0.9, 0.7, 0.1]]), torch.tensor([[1.0, 1, 0]]))[0].predicted == "cat"

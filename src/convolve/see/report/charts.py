@@ -87,7 +87,7 @@ def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
         axes.set(xlabel="predicted", ylabel="true")
         if len(classes) <= _MOST_NAMED:
             names = [label(name) for name in classes]
-            axes.set_xticks(range(len(classes)), names, rotation=90)
+            axes.set_xticks(range(len(classes)), names, rotation=90 if max(map(len, names)) > 2 else 0)
             axes.set_yticks(range(len(classes)), names)
         if len(classes) <= _MOST_COUNTED:
             for (row, column), count in np.ndenumerate(counts):

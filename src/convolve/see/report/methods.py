@@ -13,7 +13,7 @@ _FITS = {
     "crop": "scaled to fill and cropped at the centre",
     "stretch": "stretched",
 }
-_USES = {"train": "training", "validation": "validation", "test": "testing"}
+_USES = {"train": "training", "validation": "validation", "test": "testing", "cross-validated": "cross-validation"}
 _STARTS = {
     "scratch": "All of its parameters were trained from random values",
     "features": "The network was left as it was, and a linear classifier was fitted to its features",

@@ -20,7 +20,7 @@ from convolve.see.report.methods import methods_paragraph
 from convolve.see.report.template import write_page
 from convolve.see.report.thumbnails import shrink
 
-_CLASSES_SHOWN, _IMAGES_OF_A_CLASS = 40, 10
+_CLASSES_SHOWN, _IMAGES_OF_A_CLASS = 40, 9
 _COPIES_SHOWN, _IMAGES_OF_A_COPY, _PROBLEMS_SHOWN = 40, 6, 200
 _LARGEST_HW = (160, 160)
 

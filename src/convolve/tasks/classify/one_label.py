@@ -149,7 +149,7 @@ class OneLabel:
         """The most probable class, its probability, and those of all classes, most probable first."""
         ranked = sorted(zip(self.classes, map(float, probabilities), strict=True), key=lambda pair: -pair[1])
         best, probability = ranked[0]
-        return {"class": best, "probability": probability, "probabilities": dict(ranked)}
+        return {"label": best, "probability": probability, "probabilities": dict(ranked)}
 
     def image_results(self, probabilities: Tensor, targets: Tensor) -> list[ImageResult]:
         """How every image fared, from probabilities (N, K) and targets (N,)."""

@@ -146,10 +146,19 @@ class SeveralLabels:
         return torch.from_numpy(expit(float64_logits(outputs) / temperature))
 
     def prediction(self, probabilities: Sequence[float]) -> dict[str, Any]:
-        """The classes at or above the threshold, and the probabilities of all, most probable first."""
+        """The classes at or above the threshold, and the probabilities of all, most probable first.
+
+        "probability" is that of the least certain of the K answers: yes for the classes named, no for the others.
+        """
         ranked = sorted(zip(self.classes, map(float, probabilities), strict=True), key=lambda pair: -pair[1])
         found = [name for name, probability in ranked if probability >= self.threshold]
-        return {"classes": found, "threshold": self.threshold, "probabilities": dict(ranked)}
+        least_certain = min(chance if chance >= self.threshold else 1 - chance for _, chance in ranked)
+        return {
+            "label": found,
+            "probability": least_certain,
+            "threshold": self.threshold,
+            "probabilities": dict(ranked),
+        }
 
     def image_results(self, probabilities: Tensor, targets: Tensor) -> list[ImageResult]:
         """How every image fared, from probabilities (N, K) and targets (N, K)."""

@@ -41,7 +41,7 @@ SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule", "convolve.tr
 
 
 def learning_rate_factor(schedule: Schedule, *, step: int, steps: int, warmup: float) -> float:
-    """The share of the peak learning rate at one step: a linear rise, then the schedule.
+    """The share of the peak learning rate at one step: a linear rise to where the schedule begins, then the schedule.
 
     Args:
         schedule: what follows the rise; its progress counts from the end of the rise.
@@ -51,5 +51,5 @@ def learning_rate_factor(schedule: Schedule, *, step: int, steps: int, warmup: f
     """
     rising = round(warmup * steps)
     if step < rising:
-        return (step + 1) / (rising + 1)
+        return schedule.factor(0.0) * (step + 1) / (rising + 1)
     return schedule.factor((step - rising) / (steps - rising))

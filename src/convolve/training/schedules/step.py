@@ -14,7 +14,12 @@ class Step(Stateless):
         gamma: the factor of each cut.
     """
 
-    def __init__(self, *, at: list[float] = [0.5, 0.75], gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1) -> None:  # noqa: B006
+    def __init__(
+        self,
+        *,
+        at: list[Annotated[float, Field(ge=0, lt=1)]] = [0.5, 0.75],  # noqa: B006
+        gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1,
+    ) -> None:
         self._at = tuple(at)
         self._gamma = gamma
 

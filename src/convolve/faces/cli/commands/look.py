@@ -1,10 +1,18 @@
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convolve.errors import UserError
 from convolve.faces.cli.app import app
-from convolve.faces.cli.terminal import print_json, progress_bar
+from convolve.faces.cli.terminal import print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from convolve.data.findings import Copies, Inspection, Spread
+
+# A terminal is for the gist; --html and --json have all of it.
+_SHOWN = 5
 
 
 @app.command()
@@ -21,11 +29,90 @@ def look(
     from convolve.data.reading import read_dataset
     from convolve.see.report.page import write_inspection
 
+    if html is not None and not html.absolute().parent.is_dir():
+        raise UserError(f"--html {html}: there is no folder {html.parent}")
     dataset = read_dataset(data, missing="skip")
     with progress_bar() as progress:
         inspection = inspect_dataset(dataset, progress=progress)
     if html is not None:
         write_inspection(html, inspection, dataset)
+        say(f"page: {html}")
     if as_json:
         print_json(inspection.as_json())
         return
+    print(f"{inspection.name} ({inspection.form}): {inspection.images} images of {len(inspection.classes)} classes")
+    _print_counts(inspection)
+    for line in (*_sizes(inspection), *_faults(inspection), *_copies(inspection)):
+        print(line)
+    for sentence in inspection.advice:
+        print(f"* {sentence}")
+
+
+def _print_counts(found: "Inspection") -> None:
+    splits = list(found.split_counts)
+    rows: list[list[object]] = [
+        [name, *(by_split.get(split, 0) for split in splits), sum(by_split.values())]
+        for name, by_split in found.counts.items()
+    ]
+    if found.unlabelled:
+        rows.append(["(no label)", *("" for _ in splits), found.unlabelled])
+    # An image of several labels counts in several rows, so that columns need not add up to this.
+    rows.append(["images", *found.split_counts.values(), found.images])
+    print_table(["class", *splits, "all"], rows)
+
+
+def _sizes(found: "Inspection") -> Iterator[str]:
+    if found.height and found.width and found.aspect:
+        yield f"height {_spread(found.height)}, width {_spread(found.width)} pixels (least / median / greatest)"
+        yield f"width / height {_spread(found.aspect)}; fit={found.fit}: {found.fit_reason}"
+    if found.colours:
+        yield "stored as " + ", ".join(f"{mode} ({count})" for mode, count in found.colours.items())
+    if found.mean:
+        yield f"mean {_values(found.mean)}, standard deviation {_values(found.std)}, of values from 0 to 1"
+
+
+def _faults(found: "Inspection") -> Iterator[str]:
+    for what, entries in (("broken", found.broken), ("left out", found.problems)):
+        if entries:
+            yield f"{what}: {len(entries)}"
+            yield from (f"  {problem.where}: {problem.what}" for problem in entries[:_SHOWN])
+            yield from _rest(len(entries))
+
+
+def _copies(found: "Inspection") -> Iterator[str]:
+    exact = [copies for copies in found.copies if copies.kind == "exact"]
+    near = [copies for copies in found.copies if copies.kind == "near"]
+    for what, groups in (
+        ("the same file several times", exact),
+        ("nearly the same picture", near),
+        ("copies with different labels", found.conflicts),
+        ("leaks: copies in more than one split", found.leaks),
+    ):
+        if groups:
+            yield f"{what}: {len(groups)} groups"
+            yield from (f"  {_members(copies)}" for copies in groups[:_SHOWN])
+            yield from _rest(len(groups))
+    if found.near_skipped:
+        yield f"near duplicates: {found.near_skipped}"
+
+
+def _members(copies: "Copies") -> str:
+    words = [
+        f"{name} ({' + '.join(labels) or 'no label'}, {split})"
+        for name, labels, split in zip(copies.names, copies.labels, copies.splits, strict=True)
+    ]
+    more = len(words) - _SHOWN
+    return " = ".join(words[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _rest(count: int) -> Iterator[str]:
+    if count > _SHOWN:
+        yield f"  and {count - _SHOWN} more (--json lists all)"
+
+
+def _spread(spread: "Spread") -> str:
+    return f"{spread.least:.4g} / {spread.median:.4g} / {spread.greatest:.4g}"
+
+
+def _values(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.3f}" for value in values)

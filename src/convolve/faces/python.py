@@ -1,0 +1,134 @@
+"""The commands as functions: `convolve.train`, `convolve.load` and `convolve.look`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from convolve.data.findings import Inspection
+from convolve.data.inspection import inspect_dataset
+from convolve.data.reading import read_dataset
+from convolve.deploy.model import Model
+from convolve.errors import UserError
+from convolve.faces.cli.terminal import progress_bar
+from convolve.progress import Progress, silent
+from convolve.recipe.file import make_recipe
+from convolve.recipe.schema import Recipe
+from convolve.recipe.values import override
+from convolve.run.folder import Run
+from convolve.workflow.recipes import recipe_from
+from convolve.workflow.testing import find_model
+from convolve.workflow.train import train as train_run
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training.
+
+    Attributes:
+        folder: everything about it.
+        results: its figures, what `convolve train --json` prints.
+    """
+
+    folder: Path
+    results: Mapping[str, Any]
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return Run(self.folder).report
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained network, ready to predict."""
+        return find_model(self.folder)
+
+
+def train(
+    data: str | Path | Recipe, *, out: str | Path | None = None, progress: Progress | None = None, **settings: Any
+) -> TrainedRun:
+    """Train on images, or go on where the same call stopped.
+
+    `convolve.train("photos", epochs=10, optimiser__lr=0.01)` is `convolve train photos epochs=10 optimiser.lr=0.01`.
+
+    Args:
+        data: images (a folder, an archive, a table, a built-in name), a recipe's file (.toml), or a recipe.
+        out: the run's folder; None = the next free one below runs/.
+        progress: told how far it is, and with a total of 0 what was chosen and why; None = on stderr, as the command.
+        settings: the recipe's keys, laid over it: `train__epochs=5`, `train={"epochs": 5}` or `epochs=5`.
+
+    Raises:
+        UserError: the input cannot be used; nothing that was there before is lost.
+    """
+    assignments = assignments_of(settings)
+    if isinstance(data, Recipe):
+        recipe = make_recipe(override(json.loads(data.model_dump_json()), assignments))
+    else:
+        recipe = recipe_from(str(data), assignments)
+    with progress_bar() if progress is None else nullcontext(progress) as told:
+        run = train_run(
+            recipe, out=None if out is None else Path(out), progress=told, say=lambda sentence: told(sentence, 0, 0)
+        )
+    return TrainedRun(run.folder, run.read("results"))
+
+
+def load(path: str | Path) -> Model:
+    """The model of a run's folder, or in a model file.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    return find_model(Path(path))
+
+
+def look(data: str | Path, *, progress: Progress = silent) -> Inspection:
+    """Say what is in a data set: counts, sizes, broken files, duplicates, leaks between splits.
+
+    Args:
+        data: a folder, an archive, a table, an IDX file or a built-in name.
+        progress: told how far it is.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return inspect_dataset(read_dataset(str(data), missing="skip"), progress=progress)
+
+
+def assignments_of(settings: Mapping[str, Any]) -> list[str]:
+    """Settings in Python as the `key=value` of the command line; tables may be nested, in any notation.
+
+    >>> assignments_of({"epochs": 5, "optimiser__lr": 0.01, "network": {"name": "mlp", "options": {"hidden": [32]}}})
+    ['epochs=5', 'optimiser.lr=0.01', 'network.name="mlp"', 'network.options.hidden=[32]']
+
+    Raises:
+        UserError: a value that a recipe cannot hold.
+    """
+    return [f"{key}={_as_toml(key, value)}" for key, value in _flat(settings)]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        key = prefix + name.replace("__", ".")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _as_toml(key: str, value: Any) -> str:
+    # Grids of parameters are NumPy's numbers more often than not.
+    plain = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    plain = str(plain) if isinstance(plain, Path) else plain
+    try:
+        return tomlkit.item(plain).as_string()
+    except (TOMLKitError, ValueError) as error:
+        raise UserError(
+            f"{key}={value!r}: no value that a recipe can hold", "It holds numbers, strings, True, False and lists."
+        ) from error
