@@ -16,7 +16,7 @@ check:
     {{python}} -m ruff check
     {{python}} -m ruff format --check
     {{python}} -m mypy
-    .venv/bin/lint-imports
+    .venv/bin/lint-imports --no-logo
 
 # mend what can be mended without thought
 fix:
@@ -31,9 +31,9 @@ test *paths:
 slow *paths:
     {{python}} -m pytest -m slow {{paths}}
 
-# the measurements behind the README's figures
-bench:
-    {{python}} -m pytest benchmarks
+# a measurement behind the README's figures: just bench kill_and_resume --kills 20
+bench name *arguments:
+    {{python}} benchmarks/{{name}}.py {{arguments}}
 
 # write the generated part of docs/recipe.md, then test all documentation
 docs:

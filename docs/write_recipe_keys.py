@@ -48,7 +48,8 @@ def _table(section: Section, names: list[str], prefix: str = "") -> Iterator[str
     yield from ("| key | if left out | what it is |", "|---|---|---|")
     for name in names:
         field = type(section).model_fields[name]
-        yield f"| `{prefix}{name}` | {_default(name, section, required=field.is_required())} | {_cell(field.description)} |"
+        default = _default(name, section, required=field.is_required())
+        yield f"| `{prefix}{name}` | {default} | {_cell(field.description)} |"
 
 
 def _cell(text: str | None) -> str:

@@ -77,7 +77,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: N images, or their paths.
             y: their labels.
-            groups: (N,) images of one group (a patient, a site) are together in training or choose together.
+            groups: (N,) images of one group (a patient, a site) train together or choose together; None stands alone.
 
         Raises:
             UserError: the images or a parameter cannot be used.
@@ -85,7 +85,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         images = _images(X)
         classes, targets = _targets(y)
-        group_names = [None] * len(images) if groups is None else [str(group) for group in np.asarray(groups)]
+        group_names = [None] * len(images) if groups is None else list(map(_group, np.asarray(groups)))
         if not len(images) == len(targets) == len(group_names):
             raise UserError(
                 f"X has {len(images)} images, y {len(targets)} labels and groups {len(group_names)} entries",
@@ -120,7 +120,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.array(rows, np.float64).reshape(len(images), len(self.classes_))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """(N,) the most probable label of every image; of several labels (N, K), 1 where it is likelier than not.
+        """(N,) the most probable label of every image; of several labels (N, K), 1 where its probability is at least a half.
 
         Raises:
             UserError: an image cannot be used.
@@ -206,13 +206,18 @@ def _image(row: int, item: Any) -> Path | ImageArray:
     if isinstance(item, str | PathLike):
         return Path(item)
     if isinstance(item, np.ndarray) and item.dtype.kind in "biufc":
-        return _pixels(item[np.newaxis])[0]
+        pixels: ImageArray = _pixels(item[np.newaxis])[0]
+        return pixels
     raise UserError(f"X[{row}] is of type {type(item).__name__}", "An image is a path, or an array of its pixels.")
 
 
 def _name(row: int, image: Path | ImageArray) -> str:
     # One file may stand in several rows, where a resampling draws it twice.
     return f"X[{row}] {image}" if isinstance(image, Path) else f"X[{row}]"
+
+
+def _group(given: object) -> str | None:
+    return None if given is None else str(given)
 
 
 def _targets(y: ArrayLike) -> tuple[NDArray[Any], list[Target]]:
@@ -223,5 +228,5 @@ def _targets(y: ArrayLike) -> tuple[NDArray[Any], list[Target]]:
         return np.arange(rows.shape[1]), [ClassLabels(tuple(np.flatnonzero(row).tolist())) for row in rows]
     classes, indices = np.unique(column_or_1d(y, warn=True), return_inverse=True)
     if len(classes) < 2:
-        raise UserError(f"y has one class only, {classes[0]!r}", "There must be two to tell apart.")
+        raise UserError(f"y has one class only, '{classes[0]}'", "There must be two to tell apart.")
     return classes, [ClassLabel(index) for index in indices.tolist()]

@@ -108,7 +108,7 @@ class LossSection(Section):
 
     class_weights: Literal["auto", "none", "sqrt", "balanced"] = Field(
         "auto",
-        description="none, balanced (all classes count alike) or sqrt (halfway); auto = sqrt if counts differ over 3 times",
+        description="none, balanced (classes count alike) or sqrt (halfway); auto = sqrt if counts differ over 3 times",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
 

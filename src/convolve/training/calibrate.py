@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from convolve.progress import Progress
 from convolve.randomness import torch_randomness
-from convolve.training.compute import OUT_OF_MEMORY, Compute, bfloat16_is_fast, is_out_of_memory
+from convolve.training.compute import Compute, bfloat16_is_fast, is_out_of_memory, out_of_memory
 from convolve.training.task import Task
 
 # A way must beat the plain one by this much, so that the machine's noise decides nothing.
@@ -111,7 +111,7 @@ def calibrate(
         images, targets = images[: len(images) // 2], targets[: len(images) // 2]
         measurements = _measure_all(network, task, images, targets, ways, trained, seconds, progress)
     if all(measurement.verdict == "out of memory" for measurement in measurements):
-        raise OUT_OF_MEMORY
+        raise out_of_memory()
     return _choose(measurements)
 
 

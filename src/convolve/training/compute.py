@@ -69,11 +69,13 @@ def choose_device(name: str) -> str:
     return name
 
 
-OUT_OF_MEMORY = UserError("out of memory with a single image at a time", "Choose a smaller network or data.image_size.")
+def out_of_memory() -> UserError:
+    """The error for a network that is too large even for one image."""
+    return UserError("out of memory with a single image at a time", "Choose a smaller network or data.image_size.")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch failed for lack of memory; the allocators of the CPU and of Apple's GPUs have no exception class."""
+    """Whether torch failed for lack of memory; CPUs and Apple's GPUs have no exception class for it."""
     words = ("can't allocate memory", "out of memory")
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 

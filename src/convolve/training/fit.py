@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -19,7 +18,7 @@ from convolve.progress import Progress
 from convolve.randomness import torch_randomness
 from convolve.run.history import History
 from convolve.training.checkpoint import Position, copied, read_checkpoint, write_checkpoint
-from convolve.training.compute import OUT_OF_MEMORY, Compute, is_out_of_memory
+from convolve.training.compute import Compute, is_out_of_memory, out_of_memory
 from convolve.training.inference import Outputs, compute_outputs
 from convolve.training.schedules import Schedule, learning_rate_factor
 from convolve.training.task import Task
@@ -124,7 +123,7 @@ class Fit:
         if settings.average:
             average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)  # type: ignore[no-untyped-call]
             self._modules["average"] = average
-        self._position = Position()
+        self._position = Position(schedule=schedule.state())
         self._best: dict[str, Tensor] = {}
         self._images = 0
         self._image_seconds = 0.0
@@ -243,7 +242,7 @@ class Fit:
                 largest = max(len(batch.rows) for batch in batches)
                 portion = math.ceil((self._position.micro_batch or largest) / 2)
                 if portion == self._position.micro_batch or largest == 1:
-                    raise OUT_OF_MEMORY from error
+                    raise out_of_memory() from error
                 self._position.micro_batch = portion
                 self._progress(f"out of memory: going on with {portion} images at a time", 0, 0)
 
@@ -305,7 +304,8 @@ class Fit:
         kept = f"; the checkpoint of epoch {self._position.epoch} is kept" if self._checkpoint.exists() else ""
         return UserError(
             f"the loss is no finite number any more at step {step + 1} (epoch {self._position.epoch + 1}){kept}",
-            f"Try a lower learning rate (optimiser.lr={self._settings.lr / 10:.2g}), train.clip_norm=1 or a longer schedule.warmup.",
+            f"Try a lower learning rate (optimiser.lr={self._settings.lr / 10:.2g}), train.clip_norm=1 or a longer "
+            "schedule.warmup.",
         )
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from convolve.data.loader import Loader
 from torch import Tensor, nn
 
+from convolve.data.loader import Loader
 from convolve.data.preprocessing import Preprocessing
 from convolve.progress import Progress, silent
-from convolve.training.compute import OUT_OF_MEMORY, Compute, is_out_of_memory
+from convolve.training.compute import Compute, is_out_of_memory, out_of_memory
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,6 @@ def _in_parts(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         if not is_out_of_memory(error):
             raise
         if len(images) == 1:
-            raise OUT_OF_MEMORY from error
+            raise out_of_memory() from error
     # Outside of the handler, whose traceback would keep the failed attempt's tensors alive.
     return torch.cat([_in_parts(run, half) for half in images.tensor_split(2)])

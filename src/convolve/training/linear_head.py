@@ -66,8 +66,9 @@ def fit_probe(
     for number, penalty in enumerate(penalties):
         outputs = torch.zeros(len(features), task.outputs)
         for part, path in zip(inside, paths, strict=True):
+            head = path.fit(penalty)
             with torch.inference_mode():
-                outputs[~part] = path.fit(penalty)(features[~part])
+                outputs[~part] = head(features[~part])
         held_out[penalty] = outputs
         losses[penalty] = task.evaluate(outputs / task.fit_temperature(outputs, targets), targets)["loss"]
         progress(number + 1, len(penalties) + 1)
@@ -76,10 +77,10 @@ def fit_probe(
             break
     best = min(losses, key=lambda penalty: losses[penalty])
     whole = RegularisationPath(features, targets, task)
-    head = [whole.fit(penalty) for penalty in penalties if penalty >= best][-1]
+    heads = [whole.fit(penalty) for penalty in penalties if penalty >= best]
     progress(len(penalties) + 1, len(penalties) + 1)
     return Probe(
-        head=head,
+        head=heads[-1],
         penalty=best,
         temperature=task.fit_temperature(held_out[best], targets),
         held_out=held_out[best],

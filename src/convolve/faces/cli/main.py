@@ -6,7 +6,7 @@ from importlib import import_module
 
 from convolve.errors import UserError
 from convolve.faces.cli import commands
-from convolve.faces.cli.app import app
+from convolve.faces.cli.app import Interrupted, app
 
 INTERRUPTED = 130
 
@@ -16,12 +16,12 @@ def main() -> None:
     for module in pkgutil.iter_modules(commands.__path__):
         import_module(f"{commands.__name__}.{module.name}")
     try:
-        app()
+        app(prog_name="convolve")
     except UserError as error:
         print(f"convolve: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nconvolve: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+    except (Interrupted, KeyboardInterrupt):
+        print("\nconvolve: stopped; the same `convolve train` goes on from its last checkpoint", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
