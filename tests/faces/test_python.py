@@ -117,6 +117,11 @@ def test_values_survive_being_written_as_a_setting(value: object) -> None:
     assert type(override({}, assignments_of({"key": value}))["key"]) is type(value)
 
 
+@pytest.mark.parametrize("value", [np.int64(5), np.float32(0.5), np.bool_(True), np.array([1, 2])])
+def test_numpys_values_become_plain_ones(value: Any) -> None:
+    assert override({}, assignments_of({"key": value})) == {"key": value.tolist()}
+
+
 @pytest.mark.parametrize("value", [None, object(), 1j])
 def test_values_that_no_recipe_holds_are_refused(value: object) -> None:
     with pytest.raises(convolve.UserError, match=r"key=.*no value that a recipe can hold"):

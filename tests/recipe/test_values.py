@@ -9,8 +9,19 @@ from convolve.recipe.values import ALIASES, override, parse_assignment, parse_du
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("45 sec", 45), ("10m", 600), ("10 min", 600), ("2 minutes", 120), ("1.5h", 5400)]
-    + [("1 hour", 3600), ("2hrs", 7200), (7, 7), (0.5, 0.5)],
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("45 sec", 45),
+        ("10m", 600),
+        ("10 min", 600),
+        ("2 minutes", 120),
+        ("1.5h", 5400),
+        ("1 hour", 3600),
+        ("2hrs", 7200),
+        (7, 7),
+        (0.5, 0.5),
+    ],
 )
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds
@@ -25,12 +36,12 @@ def test_what_is_no_duration_is_left_for_the_type_to_reject(text):
 
 @given(st.text())
 def test_any_text_is_a_setting_or_an_error_in_words(text):
-    try:
+    if text.partition("=")[0].strip() and "=" in text:
         path, _ = parse_assignment(text)
-    except UserError as error:
-        assert "is not key=value" in error.problem
-    else:
         assert path
+    else:
+        with pytest.raises(UserError, match="is not key=value"):
+            parse_assignment(text)
 
 
 @pytest.mark.parametrize("text", ["epochs", "=5", " = 5", ""])
@@ -41,8 +52,18 @@ def test_settings_need_a_key_and_a_value(text):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("k=5", 5), ("k=5.5", 5.5), ("k=true", True), ("k=[1, 2]", [1, 2]), ("k=photos/a=b", "photos/a=b")]
-    + [("k='5'", "5"), ("k=none", "none"), ("k=", ""), ("k={a = 1}", {"a": 1}), ("k=2024-05-01", "2024-05-01")],
+    [
+        ("k=5", 5),
+        ("k=5.5", 5.5),
+        ("k=true", True),
+        ("k=[1, 2]", [1, 2]),
+        ("k=photos/a=b", "photos/a=b"),
+        ("k='5'", "5"),
+        ("k=none", "none"),
+        ("k=", ""),
+        ("k={a = 1}", {"a": 1}),
+        ("k=2024-05-01", "2024-05-01"),
+    ],
 )
 def test_values(text, value):
     assert parse_assignment(text) == (("k",), value)

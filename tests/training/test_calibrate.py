@@ -1,12 +1,12 @@
 import pytest
 import torch
 from torch import nn
-from training.small_trainings import TASK, convolutional
 
 from convolve.errors import UserError
 from convolve.progress import silent
 from convolve.training.calibrate import Calibration, calibrate, candidates
 from convolve.training.compute import Compute
+from training.small_trainings import TASK, convolutional
 
 PLAIN, LAST, HALF = Compute(), Compute(channels_last=True), Compute(bfloat16=True)
 IMAGES = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))

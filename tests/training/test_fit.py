@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training.small_trainings import GREY, TASK, convolutional, loader, make_fit
 
 from convolve.errors import UserError
 from convolve.training.fit import FitSettings
+from training.small_trainings import GREY, TASK, convolutional, loader, make_fit
 
 
 def plain(norm=False):

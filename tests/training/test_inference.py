@@ -1,9 +1,9 @@
 import torch
 from torch import nn
-from training.small_trainings import GREY, convolutional, loader
 
 from convolve.training.compute import Compute
 from convolve.training.inference import compute_outputs
+from training.small_trainings import GREY, convolutional, loader
 
 
 def outputs(network, batch_size=8):

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.small_trainings import convolutional, loader, make_fit
 
 from convolve.errors import UserError
 from convolve.training.compute import Compute
 from convolve.training.fit import FitSettings
+from training.small_trainings import convolutional, loader, make_fit
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818
     pass
 
 
@@ -88,7 +88,7 @@ def _stop_after(what, done, step):
 def test_a_finished_training_is_not_trained_again(tmp_path):
     fit(tmp_path)[0].run()
     steps = []
-    again, network = fit(tmp_path, progress=lambda what, done, total: steps.append(what))
+    again, _ = fit(tmp_path, progress=lambda what, done, total: steps.append(what))
     result = again.run()
     assert steps == []
     assert (result.epochs, result.images_per_second) == (4, 0.0)
@@ -131,7 +131,7 @@ def test_killed_by_the_system(tmp_path, kill):
         kills=3,
         seconds=0.7 * seconds,
         expected=expected,
-        chance=random.Random(),
+        chance=random.Random(),  # noqa: S311
     )
     assert killed.hits >= 1
     assert killed.same, killed.moments

@@ -116,6 +116,11 @@ def assign_folds(dataset: Dataset, *, seed: int, folds: int, hashes: Sequence[st
     return assigned
 
 
+def count_units(dataset: Dataset, hashes: Sequence[str]) -> int:
+    """How many images, or groups and copies that stay together, may be separated from one another."""
+    return len(_connected(dataset.samples, hashes))
+
+
 def _binding_splits(dataset: Dataset) -> list[Split | None]:
     """The splits that are kept: those given, but for a "train" that is to be divided."""
     given = [sample.split for sample in dataset.samples]

@@ -120,7 +120,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.array(rows, np.float64).reshape(len(images), len(self.classes_))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """(N,) the most probable label of every image; of several labels (N, K), 1 where its probability is at least a half.
+        """(N,) the most probable label of every image; of several labels (N, K), 1 from a probability of a half.
 
         Raises:
             UserError: an image cannot be used.

@@ -115,7 +115,7 @@ def write_recipe(recipe: Recipe, reasons: dict[str, str] | None = None) -> str:
 def _table(name: str, value: Section | dict[str, Any], reasons: dict[str, str], description: str) -> Any:
     table = tomlkit.table()
     if isinstance(value, dict):
-        table.comment(description)
+        table.comment(reasons.get(name) or description)
         for key, entry in value.items():
             table.add(key, _item(key, entry, reasons.get(f"{name}.{key}")))
         return table

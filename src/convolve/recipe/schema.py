@@ -12,7 +12,9 @@ from convolve.recipe.values import parse_duration
 
 Auto: TypeAlias = Literal["auto"]
 Option: TypeAlias = bool | int | float | str | list[int] | list[float]
-Duration: TypeAlias = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=float | str), Field(gt=0)]
+Duration: TypeAlias = Annotated[
+    float, BeforeValidator(parse_duration, json_schema_input_type=float | str), Field(gt=0, strict=True)
+]
 """Seconds; written as 90, "90s", "10m", "1.5h" or "none"."""
 
 

@@ -36,6 +36,23 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], card: Ma
             if "No space left" in str(error):
                 raise no_space(path) from error
             raise
+        _order_metadata(aside)
+
+
+def _order_metadata(path: Path) -> None:
+    """Put the metadata's keys in order, so that equal models are equal files; safetensors' order is new each time.
+
+    The file is 8 bytes with the header's length, the header in JSON, the tensors.
+    """
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
+        if len(ordered) != length:
+            raise AssertionError("a header in another order is of another length")
+        file.seek(8)
+        file.write(ordered)
 
 
 def read_card(path: Path, kind: str) -> dict[str, Any]:

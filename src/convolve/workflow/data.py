@@ -11,7 +11,7 @@ from convolve.data.dataset import Dataset, Problem, Sample, Split
 from convolve.data.pack import Pack, drop_broken, pack
 from convolve.data.preprocessing import Preprocessing
 from convolve.data.reading import read_dataset
-from convolve.data.splitting import assign_folds, assign_splits
+from convolve.data.splitting import assign_folds, assign_splits, count_units
 from convolve.data.survey import Survey, survey
 from convolve.progress import Progress
 from convolve.recipe.schema import DataSection
@@ -134,7 +134,8 @@ def prepare(
         splits: tuple[Split, ...] = tuple("test" if s.split == "test" else "train" for s in dataset.samples)
     else:
         splits = assign_splits(dataset, seed=seed, validation=validation, test=test, hashes=hashes)
-    inner = assign_folds(_without_splits(dataset), seed=seed, folds=_INNER_FOLDS, hashes=hashes)
+    inner_folds = min(_INNER_FOLDS, count_units(dataset, hashes))
+    inner = assign_folds(_without_splits(dataset), seed=seed, folds=inner_folds, hashes=hashes)
     return Prepared(dataset, hashes, packed, usable, splits, inner)
 
 

@@ -90,7 +90,7 @@ def plan_training(recipe: Recipe, dataset: Dataset, train: NDArray[np.int64], pr
         else recipe.train.batch_size,
     }
     optimiser = _optimiser(recipe, tuned=tuned, batch_size=int(train_section["batch_size"]))
-    augment, reasons["augment.preset"] = _augmentations(recipe, preprocessing)
+    augment, reasons["augment"] = _augmentations(recipe, preprocessing)
     recipe = changed(recipe, "loss", class_weights=class_weights)
     recipe = changed(recipe, "train", **train_section)
     recipe = changed(recipe, "optimiser", **optimiser)
@@ -232,7 +232,7 @@ def _augmentations(recipe: Recipe, preprocessing: Preprocessing) -> tuple[dict[s
     if wanted.get("preset", "auto") == "auto":
         wanted["preset"], why = _preset(recipe, preprocessing)
         # The plan spells a preset out, so that it stays the same when presets change.
-        reason = why if wanted["preset"] == "none" else f"preset '{wanted['preset']}', key by key; {why}"
+        reason = f'preset "{wanted["preset"]}": {why}'
     return {"preset": "none", **with_preset(wanted)}, reason
 
 
