@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convolve.training.task import Task
 
 # lambda of lambda/2 |W|^2 beside the mean loss, strong to weak; scikit-learn's C is 1 / (lambda N).
-PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 # Weaker penalties are not tried once this many in a row did worse and worse.
 _PATIENCE = 2
 # Losses and gradients are float32: relative 1e-7 is what they hold.
