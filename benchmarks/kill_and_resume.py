@@ -116,17 +116,19 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
+    # Small batches make the training the longer part of the work, so that more of the kills fall into it.
+    settings = (*SETTINGS, "batch_size=8")
     chance = random.Random(arguments.seed)  # noqa: S311
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        expected, seconds = train_undisturbed(SETTINGS, root / "undisturbed", root / "cache")
+        expected, seconds = train_undisturbed(settings, root / "undisturbed", root / "cache")
         print(f"undisturbed: {seconds:.1f} s of work, model of {len(expected):,} bytes")
         hits = trainings = same = unfinished = 0
         while hits < arguments.kills:
             kills = min(chance.randint(1, 3), arguments.kills - hits)
             out = root / f"killed-{trainings}"
             killed = train_with_kills(
-                SETTINGS, out, root / "cache", kills=kills, seconds=seconds, expected=expected, chance=chance
+                settings, out, root / "cache", kills=kills, seconds=seconds, expected=expected, chance=chance
             )
             trainings += 1
             hits += killed.hits

@@ -139,3 +139,8 @@ def test_words_for_splits() -> None:
         "test",
         None,
     ]
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    with pytest.raises(UserError, match="no data are named"):
+        read_dataset("")

@@ -77,3 +77,9 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path):
         other.kill()
     with run.locked():
         pass
+
+
+def test_a_damaged_request_is_named(tmp_path):
+    (tmp_path / "request.json").write_text('{"data": ')
+    with pytest.raises(UserError, match=r"request\.json: damaged"):
+        open_run(tmp_path)

@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import pytest
@@ -34,7 +35,11 @@ def test_a_file_cut_short_anywhere_is_named(tmp_path):
             read_tensors(tmp_path / "t", "model")
 
 
-GOOD = {"format": "convolve", "kind": "model", "version": str(VERSION), "card": "{}"}
+GOOD = {"kind": "model", "version": VERSION, "card": {}}
+
+
+def labelled(**changes):
+    return {"convolve": json.dumps(GOOD | changes)}
 
 
 @pytest.mark.parametrize(
@@ -42,13 +47,14 @@ GOOD = {"format": "convolve", "kind": "model", "version": str(VERSION), "card": 
     [
         (None, "not a model of convolve"),
         ({"format": "pt"}, "not a model of convolve"),
-        (GOOD | {"kind": "checkpoint"}, "not a model of convolve"),
-        (GOOD | {"version": str(VERSION + 1)}, "newer convolve"),
-        (GOOD | {"version": "one"}, "damaged"),
-        (GOOD | {"card": "{"}, "damaged"),
-        (GOOD | {"card": "[1]"}, "damaged"),
-        (GOOD | {"card": "[" * 100_000}, "damaged"),
-        ({key: GOOD[key] for key in ("format", "kind")}, "damaged"),
+        (labelled(kind="checkpoint"), "not a model"),
+        (labelled(version=VERSION + 1), "newer convolve"),
+        (labelled(version="one"), "damaged"),
+        (labelled(card=[1]), "not a model"),
+        ({"convolve": "{"}, "damaged"),
+        ({"convolve": "[1]"}, "damaged"),
+        ({"convolve": "[" * 100_000}, "damaged"),
+        ({"convolve": json.dumps({"kind": "model"})}, "damaged"),
     ],
 )
 def test_foreign_and_hostile_files_are_named(tmp_path, metadata, words):

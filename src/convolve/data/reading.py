@@ -76,6 +76,8 @@ def read_dataset(source: str, *, missing: Literal["error", "skip"] = "error") ->
         UserError: nothing is there, no reader knows it or several do, it is not sound, files are missing, or there are
             no two classes to tell apart.
     """
+    if not source:
+        raise UserError("no data are named", "Give a folder, a file, or a built-in name; '.' is the current folder.")
     if source in READERS and READERS[source].built_in:
         dataset = READERS[source].read(source)
         if Path(source).exists():

@@ -145,7 +145,7 @@ class Recipe(Section):
     )
     compute: ComputeSection = Field(default_factory=ComputeSection)
     budget: Duration | Literal["none"] = Field(
-        840.0, description='time for the training: 90s, 10m, 2h or "none"; fewer epochs are run to keep it'
+        600.0, description='time for the training: 90s, 10m, 2h or "none"; fewer epochs are run to keep it'
     )
     folds: Auto | Annotated[int, Field(ge=0, le=100)] = Field(
         "auto", description="cross-validation; 0 = one split into training, validation and test"

@@ -30,9 +30,16 @@ class Run:
         self.predictions = folder / "predictions.csv"
 
     def read(self, name: str) -> Any:
-        """The JSON kept as `name`.json, or None before it is written."""
+        """The JSON kept as `name`.json, or None before it is written.
+
+        Raises:
+            UserError: somebody else changed or damaged it.
+        """
         path = self.folder / f"{name}.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except ValueError as error:
+            raise UserError(f"{path}: damaged ({error})", "Restore it from a copy, or delete the run.") from error
 
     def write(self, name: str, value: Any) -> None:
         """Keep plain JSON values as `name`.json."""

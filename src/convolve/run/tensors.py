@@ -13,6 +13,7 @@ from convolve.errors import UserError
 from convolve.run.files import atomic_path, no_space
 
 VERSION = 1
+_ENTRY = "convolve"
 
 
 def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
@@ -28,7 +29,8 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], card: Ma
         UserError: no space is left.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    metadata = {"format": "convolve", "kind": kind, "version": str(VERSION), "card": json.dumps(card)}
+    # One entry: safetensors writes several in an order that is new each time, and equal models should be equal files.
+    metadata = {_ENTRY: json.dumps({"kind": kind, "version": VERSION, "card": card})}
     with atomic_path(path) as aside:
         try:
             save_file(plain, aside, metadata=metadata)
@@ -36,23 +38,6 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], card: Ma
             if "No space left" in str(error):
                 raise no_space(path) from error
             raise
-        _order_metadata(aside)
-
-
-def _order_metadata(path: Path) -> None:
-    """Put the metadata's keys in order, so that equal models are equal files; safetensors' order is new each time.
-
-    The file is 8 bytes with the header's length, the header in JSON, the tensors.
-    """
-    with path.open("rb+") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
-        if len(ordered) != length:
-            raise AssertionError("a header in another order is of another length")
-        file.seek(8)
-        file.write(ordered)
 
 
 def read_card(path: Path, kind: str) -> dict[str, Any]:
@@ -85,14 +70,15 @@ def _read(path: Path, kind: str, *, with_tensors: bool) -> tuple[dict[str, Tenso
             f"{path}: cut short or damaged ({error})",
             "Restore it from a copy; or, if it is a checkpoint, delete it to start that training again.",
         ) from error
-    if metadata.get("format") != "convolve" or metadata.get("kind") != kind:
+    if _ENTRY not in metadata:
         raise UserError(f"{path}: a safetensors file, but not a {kind} of convolve's")
     try:
-        version, card = int(metadata["version"]), json.loads(metadata["card"])
-    except (KeyError, ValueError, RecursionError) as error:
+        label = json.loads(metadata[_ENTRY])
+        found, version, card = label["kind"], int(label["version"]), label["card"]
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged: its description cannot be read") from error
     if version > VERSION:
         raise UserError(f"{path}: written by a newer convolve", "Update: pip install --upgrade convolve")
-    if not isinstance(card, dict):
-        raise UserError(f"{path}: damaged: its description is no table")
+    if found != kind or not isinstance(card, dict):
+        raise UserError(f"{path}: a file of convolve's, but not a {kind}")
     return tensors, card

@@ -63,7 +63,8 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        # The CPU is one device, however many processors it has; torch takes any number after its name.
+        torch.empty(1, device="none" if name.startswith("cpu:") else name)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"compute.device={name!r}: not on this machine", "Known here: auto, cpu.") from error
     return name

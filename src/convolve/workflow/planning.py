@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -33,6 +34,7 @@ Say = Callable[[str], None]
 """Tells the user a sentence."""
 
 _SECONDS_A_WAY = 1.0
+_BATCHES_TIMED = 5
 
 
 @dataclass(frozen=True)
@@ -131,20 +133,34 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     calibration = _calibrate(recipe, job, progress)
     say(f"computing: {calibration.chosen}, {calibration.images_per_second:.0f} images a second")
     if recipe.start.name != "features":
-        images = len(own.train)
-        choices = keep_budget(
-            recipe, images=images, images_per_second=calibration.images_per_second, trainings=len(trainings)
-        )
+        speed = _speed(job, calibration)
+        choices = keep_budget(recipe, images=len(own.train), images_per_second=speed, trainings=len(trainings))
         reasons |= choices.reasons
         recipe = choices.recipe
         for key, reason in choices.reasons.items():
             say(f"{key} = {_value(recipe, key)}: {reason}")
-        assert isinstance(recipe.train.epochs, int)  # noqa: S101
-        seconds = len(trainings) * recipe.train.epochs * images / calibration.images_per_second
-        say(f"forecast: {recipe.train.epochs} epochs of {images} images take about {format_duration(seconds)}")
+        say(_forecast(recipe, images=len(own.train), images_per_second=speed, trainings=len(trainings)))
     plan = Plan(recipe, preprocessing, reasons, calibration)
     _write(run, plan, opened)
     return plan, prepared
+
+
+def _speed(job: Job, calibration: Calibration) -> float:
+    """Training images a second, augmentation included, which calibration leaves out."""
+    loader = job.training_loader()
+    steps = min(loader.steps, _BATCHES_TIMED)
+    loader.batch(0, 0)  # the first one reads the memory map from disk
+    started = time.perf_counter()
+    images = sum(len(loader.batch(0, step).rows) for step in range(steps))
+    return 1 / ((time.perf_counter() - started) / images + 1 / calibration.images_per_second)
+
+
+def _forecast(recipe: Recipe, *, images: int, images_per_second: float, trainings: int) -> str:
+    epochs = recipe.train.epochs
+    assert epochs != "auto"  # noqa: S101
+    total = format_duration(trainings * epochs * images / images_per_second)
+    times = f"{trainings} trainings of " if trainings > 1 else ""
+    return f"forecast: {times}{epochs} epochs of {images} images take about {total}"
 
 
 def prepare_planned(recipe: Recipe, opened: Opened, preprocessing: Preprocessing, progress: Progress) -> Prepared:

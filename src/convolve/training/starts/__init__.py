@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from convolve.data.augment.augmentation import Augmentation
-from convolve.data.loader import Loader
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from convolve.data.augment.augmentation import Augmentation
+from convolve.data.loader import Loader
 from convolve.data.preprocessing import Preprocessing
 from convolve.networks.network import Network
 from convolve.progress import Progress
@@ -63,6 +63,18 @@ class Job:
     features_key: str
     folder: Path
     progress: Progress
+
+    def training_loader(self) -> Loader:
+        """The training images, shuffled and augmented."""
+        return Loader(
+            self.images,
+            self.targets,
+            self.train_rows,
+            batch_size=self.batch_size,
+            seed=self.settings.seed,
+            augmentation=self.augmentation,
+            shuffle=True,
+        )
 
     def in_order(self, rows: NDArray[np.int64]) -> Loader:
         """A loader of plain images in the order of `rows`."""

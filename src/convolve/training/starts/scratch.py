@@ -1,5 +1,3 @@
-from convolve.data.loader import Loader
-
 from convolve.training.fit import Fit, FitResult
 from convolve.training.inference import compute_outputs
 from convolve.training.starts import STARTS, Job, Trained
@@ -7,20 +5,11 @@ from convolve.training.starts import STARTS, Job, Trained
 
 def fit_all(job: Job) -> FitResult:
     """Train all parameters that are not frozen, from wherever the network stands."""
-    train = Loader(
-        job.images,
-        job.targets,
-        job.train_rows,
-        batch_size=job.batch_size,
-        seed=job.settings.seed,
-        augmentation=job.augmentation,
-        shuffle=True,
-    )
     job.compute.place(job.network)
     return Fit(
         network=job.network,
         task=job.task,
-        train=train,
+        train=job.training_loader(),
         validation=job.in_order(job.validation_rows),
         preprocessing=job.preprocessing,
         optimiser=job.make_optimiser(job.network),
