@@ -18,7 +18,8 @@ from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
 from convolve.networks.joined_features import JoinedFeatures
 from convolve.networks.network import Network
-from convolve.run.tensors import read_tensors, write_tensors
+from convolve.networks.pretrained import Weights
+from convolve.run.tensors import read_card, read_tensors, write_tensors
 from convolve.tasks.making import describe_task, make_task
 from convolve.training.compute import Compute
 from convolve.training.task import Task
@@ -137,6 +138,35 @@ def load_model(path: Path) -> Model:
     except RuntimeError as error:
         raise UserError(f"{path}: its weights do not fit its network '{name}'", "Restore it from a copy.") from error
     return Model(network.eval(), architecture, task, preprocessing, temperature, facts)
+
+
+def weights_of_model(path: Path) -> Weights | None:
+    """What is known of a model file of ours as a start for other trainings; None if it is a file of anybody else's.
+
+    Raises:
+        UserError: it is ours, and its description is damaged.
+    """
+    try:
+        card = read_card(path, "model")
+    except UserError:
+        return None
+    try:
+        preprocessing = Preprocessing.model_validate(card["preprocessing"])
+        architecture, facts = card["network"]["name"], card["facts"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: its description is damaged ({error})", "Restore it from a copy.") from error
+    return Weights(
+        name=str(path),
+        architecture=architecture,
+        licence=facts.get("data_licence", ""),
+        trained_on=facts.get("data", "unknown images"),
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        sides=(max(preprocessing.image_hw),),
+        how_to_get="",
+        at_hand=path.exists,
+        load=lambda: read_tensors(path, "model")[0],
+    )
 
 
 def join(network: Network, layers: Sequence[str], *, features: int, outputs: int) -> Network:

@@ -17,7 +17,7 @@ class Weights:
         architecture: the network they are for, as a recipe names it.
         licence: of the weights, an SPDX identifier where there is one; empty = not stated.
         trained_on: the images.
-        mean, std: per channel R, G, B, of values in [0, 1]; the input is (value - mean) / std.
+        mean, std: per channel (R, G, B, or grey), of values in [0, 1]; the input is (value - mean) / std.
         sides: image sides in pixels that they were trained on, ascending.
         how_to_get: what a user does who does not have them.
         at_hand: whether they are on this machine; looks at files only.
@@ -28,8 +28,8 @@ class Weights:
     architecture: str
     licence: str
     trained_on: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     sides: tuple[int, ...]
     how_to_get: str
     at_hand: Callable[[], bool]

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from convolve.data.dataset import Dataset, class_counts
 from convolve.data.preprocessing import Fit, Preprocessing
 from convolve.data.resizing import choose_fit
 from convolve.data.survey import Survey
+from convolve.deploy.model import weights_of_model
 from convolve.errors import UserError, shown
 from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.choice import choose_network, choose_side
@@ -36,8 +38,11 @@ class Choices:
     reasons: dict[str, str]
 
 
-def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, Preprocessing]:
+def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, Preprocessing, bool]:
     """Choose splits, the network, its weights, the images' size and fit, and so their preprocessing.
+
+    Returns:
+        The choices, the preprocessing, and whether its mean and standard deviation are yet to be measured.
 
     Raises:
         UserError: the network is unknown, or a split cannot be had.
@@ -61,13 +66,15 @@ def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, 
         reasons["start.name"] = start_reason
     recipe = changed(recipe, "data", image_size=side, fit=fit)
     recipe = changed(recipe, "network", name=name, weights=source)
-    return Choices(changed(recipe, "start", name=start), reasons), _preprocessing(side, fit, weights, seen)
+    choices = Choices(changed(recipe, "start", name=start), reasons)
+    return choices, _preprocessing(side, fit, weights, seen), weights is None
 
 
 def _preprocessing(side: int, fit: Fit, weights: Weights | None, seen: Survey) -> Preprocessing:
-    """From scratch, mean and standard deviation are measured later, on training images."""
+    """That of the weights; without any, mean and standard deviation are measured later, on training images."""
     if weights is not None:
-        return Preprocessing(image_hw=(side, side), fit=fit, channels=3, mean=weights.mean, std=weights.std)
+        channels: Literal[1, 3] = 1 if len(weights.mean) == 1 else 3
+        return Preprocessing(image_hw=(side, side), fit=fit, channels=channels, mean=weights.mean, std=weights.std)
     middle = (0.5,) * seen.channels
     return Preprocessing(
         image_hw=(side, side), fit=fit, channels=seen.channels, mean=middle, std=middle, fill=seen.border
@@ -166,7 +173,7 @@ def _weights(recipe: Recipe, name: str, packaged: Weights | None) -> tuple[str, 
         return ("auto", packaged) if packaged is not None and packaged.at_hand() else ("none", None)
     if wanted == "hub":
         return "hub", published_weights(name)
-    return wanted, packaged if wanted != "none" else None
+    return wanted, None if wanted == "none" else weights_of_model(Path(wanted)) or packaged
 
 
 def _start(recipe: Recipe, weights: str, images: int) -> tuple[str, str]:

@@ -99,7 +99,7 @@ def planned_members(plan: Plan, prepared: Prepared) -> list[Member]:
 
 def recipe_for(opened: Opened, recipe: Recipe) -> Choices:
     """The recipe with every choice made that needs no measuring."""
-    choices, preprocessing = plan_data(recipe, opened.dataset, opened.survey)
+    choices, preprocessing, _ = plan_data(recipe, opened.dataset, opened.survey)
     rows = np.arange(len(opened.dataset.samples))
     more = plan_training(choices.recipe, opened.dataset, rows, preprocessing)
     return Choices(more.recipe, choices.reasons | more.reasons)
@@ -108,7 +108,7 @@ def recipe_for(opened: Opened, recipe: Recipe) -> Choices:
 def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[Plan, Prepared]:
     # Names are checked before the images are decoded: a typing error should not cost a minute.
     check_names(recipe_for(opened, recipe).recipe)
-    choices, preprocessing = plan_data(recipe, opened.dataset, opened.survey)
+    choices, preprocessing, unmeasured = plan_data(recipe, opened.dataset, opened.survey)
     reasons, recipe = choices.reasons, choices.recipe
     prepared = prepare_planned(recipe, opened, preprocessing, progress)
     _tell_of_images(prepared, say)
@@ -119,7 +119,7 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     )
     own = trainings[-1]
     _check_rows(own)
-    if recipe.network.weights == "none":
+    if unmeasured:
         mean, std = channel_statistics(prepared.pack.images, own.train)
         # A channel that never changes tells nothing; dividing by its deviation of 0 must not either.
         std = tuple(max(value, 1 / 255) for value in std)
