@@ -19,12 +19,14 @@ from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.choice import choose_network, choose_side
 from convolve.networks.pretrained import Weights, find_weights
 from convolve.recipe.schema import Recipe, Section
+from convolve.training.compute import choose_device
 from convolve.training.optimisers import OPTIMISERS
 from convolve.training.starts import STARTS
 
 # A test split of fewer images than this says little: cross-validation tests every image instead.
 _FEW_IMAGES = 400
-# Below, what fine-tuning adds to frozen features is mostly within the error of measuring it.
+# Below, what fine-tuning adds to frozen features is mostly within the error of measuring it; without a GPU, an evening
+# is better spent on other things.
 _ENOUGH_TO_FINETUNE = 3000
 _MOST_VALIDATION_IMAGES = 5000
 _UNEVEN = 3.0
@@ -178,24 +180,32 @@ def _weights(recipe: Recipe, name: str, packaged: Weights | None) -> tuple[str, 
 
 def _start(recipe: Recipe, weights: str, images: int) -> tuple[str, str]:
     wanted = recipe.start.name
-    if wanted != "auto":
-        # An unknown name is the first thing to hear about it.
-        STARTS[wanted]
-    if wanted == "auto" and weights == "none":
-        return "scratch", "there are no pre-trained weights for this network"
-    if wanted == "auto" and images < _ENOUGH_TO_FINETUNE:
-        return "features", (
-            f"{images} images are few: frozen features and a linear classifier are quick and hard to beat "
-            "(start=finetune trains everything, in minutes to hours)"
-        )
     if wanted == "auto":
-        return "finetune", f"{images} images are enough to adapt pre-trained weights (start=features takes a minute)"
+        return _start_of_choice(recipe, weights, images)
+    # An unknown name is the first thing to hear about it.
+    STARTS[wanted]
     if wanted != "scratch" and weights == "none":
         raise UserError(
             f"start={wanted}: there are no pre-trained weights for network '{recipe.network.name}'",
             'Install some (pip install "convolve[weights]"), name a file (network.weights=FILE), or start=scratch.',
         )
     return wanted, ""
+
+
+def _start_of_choice(recipe: Recipe, weights: str, images: int) -> tuple[str, str]:
+    if weights == "none":
+        return "scratch", "there are no pre-trained weights for this network"
+    gpu = choose_device(recipe.compute.device) != "cpu"
+    if gpu and images >= _ENOUGH_TO_FINETUNE:
+        return (
+            "finetune",
+            f"{images} images are enough to adapt pre-trained weights on a GPU (start=features is quicker)",
+        )
+    reason = f"{images} images are few" if images < _ENOUGH_TO_FINETUNE else "there is no GPU"
+    return "features", (
+        f"{reason}: frozen features and a linear classifier take minutes and are hard to beat "
+        "(start=finetune then trains everything)"
+    )
 
 
 def _balance(counts: NDArray[np.int64], classes: Sequence[str]) -> tuple[str, str]:
