@@ -84,7 +84,7 @@ def ours(
     """Images a second of convolve's training loop, calibrated as `convolve train` does it."""
     images, targets = data
     rows = np.arange(min(len(images), batch * steps))
-    first = torch.from_numpy(np.asarray(images[:batch])).permute(0, 3, 1, 2).float() / 255
+    first = torch.from_numpy(np.array(images[:batch])).permute(0, 3, 1, 2).float() / 255
     ways = candidates("cpu", memory_format="auto", precision="auto", compile_network="off")
     chosen = calibrate(
         network, task, shape.normalise(first), targets[:batch], ways, trained=True, seconds=1.0, progress=silent
