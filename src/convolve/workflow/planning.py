@@ -211,12 +211,30 @@ def _check_rows(member: Member) -> None:
 
 
 def _calibrate(recipe: Recipe, job: Job, progress: Progress) -> Calibration:
-    settings = recipe.compute
+    """The fastest way to compute; compiling is tried only where the training is long enough to earn it back."""
+    settings, epochs = recipe.compute, recipe.train.epochs
     device = choose_device(settings.device)
+
+    def ways(seconds: float) -> list[Compute]:
+        return candidates(
+            device,
+            memory_format=settings.memory_format,
+            precision=settings.precision,
+            compile_network=settings.compile,
+            seconds_forecast=seconds,
+        )
+
+    measured = _measured(recipe, job, ways(0.0), progress)
+    if recipe.start.name == "features":
+        return measured
+    assert epochs != "auto"  # noqa: S101
+    seconds = epochs * len(job.train_rows) / measured.images_per_second
+    longer = ways(seconds if recipe.budget == "none" else min(seconds, recipe.budget))
+    return _measured(recipe, job, longer, progress) if len(longer) > len(ways(0.0)) else measured
+
+
+def _measured(recipe: Recipe, job: Job, ways: list[Compute], progress: Progress) -> Calibration:
     trained = recipe.start.name != "features"
-    ways = candidates(
-        device, memory_format=settings.memory_format, precision=settings.precision, compile_network=settings.compile
-    )
     environment = describe_environment()
     facts = [environment["processor"], environment["threads"], environment["packages"]["torch"], repr(job.network)]
     facts += [job.preprocessing.image_hw, job.batch_size, trained, [str(way) for way in ways]]
