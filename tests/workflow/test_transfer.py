@@ -54,13 +54,18 @@ def test_features_use_the_preprocessing_of_the_weights(first, tmp_path):
     assert mine["std"] == theirs["std"]
 
 
-def test_finetuning_starts_at_the_linear_classifier_and_never_ends_below_it(first, tmp_path):
-    run = trained(tmp_path / "run", f"weights={first.model}", "start=finetune", "epochs=1")
-    before, after = backbone(first, "backbone."), backbone(run, "backbone.")
-    history = [line for line in (run.folder / "history.jsonl").read_text().splitlines() if line]
-    assert len(history) == 1
+def test_finetuning_goes_on_from_the_linear_classifier(first, tmp_path):
+    run = trained(tmp_path / "run", f"weights={first.model}", "start=finetune", "epochs=1", "lr=0.01")
+    assert len((run.folder / "history.jsonl").read_text().splitlines()) == 1
     assert run.read("results")["test"]["accuracy"] > 0.9
+
+
+def test_finetuning_that_only_harms_is_undone(first, tmp_path):
+    run = trained(tmp_path / "run", f"weights={first.model}", "start=finetune", "epochs=1", "lr=0.5")
+    before, after = backbone(first, "backbone."), backbone(run, "backbone.")
     assert before.keys() == after.keys()
+    assert all(before[name].equal(after[name]) for name in before)
+    assert "improved nothing" in " ".join(run.read("results")["notes"])
 
 
 def test_without_weights_there_is_nothing_to_transfer(tmp_path):

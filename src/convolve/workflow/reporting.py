@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convolve.data.dataset import SPLITS, class_counts
+from convolve.data.loader import Loader
 from convolve.networks.catalogue import find_architecture
 from convolve.networks.pretrained import Weights
 from convolve.recipe.file import write_recipe
@@ -162,8 +163,6 @@ def _sheet(plan: Plan, prepared: Prepared, *, augmented: bool) -> list[NDArray[n
         return [np.asarray(prepared.pack.images[row]) for row in rows]
     if augmentation is None:
         return []
-    from convolve.data.loader import Loader
-
     targets = run_task(plan, prepared).pack_targets(prepared.dataset.samples)
     loader = Loader(
         prepared.pack.images,

@@ -19,6 +19,7 @@ from convolve.progress import Progress
 from convolve.registry import Registry
 from convolve.training.compute import Compute
 from convolve.training.fit import FitSettings
+from convolve.training.inference import compute_outputs
 from convolve.training.schedules import Schedule
 from convolve.training.task import Task
 
@@ -109,8 +110,6 @@ class Trained:
 
     def outputs(self, job: Job, rows: NDArray[np.int64]) -> Tensor:
         """(N, K) float32 outputs for rows of the pack."""
-        from convolve.training.inference import compute_outputs
-
         if self.features is not None:
             with torch.inference_mode():
                 outputs: Tensor = self.network.head.cpu()(self.features[torch.from_numpy(rows)])
