@@ -104,7 +104,7 @@ def ours(
             task=task,
             train=loader,
             validation=Loader(images, targets, rows[:batch], batch_size=batch, seed=0, shuffle=False),
-            preprocessing=shape,
+            normalise=shape.normalise,
             optimiser=OPTIMISERS["sgd"].build(parameter_groups(network, 5e-4), 0.01),
             schedule=Constant(),
             compute=chosen,

@@ -71,7 +71,7 @@ def make_fit(
         task=task,
         train=train or loader(range(32)),
         validation=loader(range(32, IMAGES), shuffle=False),
-        preprocessing=GREY,
+        normalise=GREY.normalise,
         optimiser=OPTIMISERS[optimiser].build(parameter_groups(network, weight_decay), settings.lr, **options),
         schedule=SCHEDULES[schedule](),
         compute=compute,

@@ -7,7 +7,7 @@ from training.small_trainings import GREY, convolutional, loader
 
 
 def outputs(network, batch_size=8):
-    return compute_outputs(network, loader(range(20), batch_size=batch_size, shuffle=False), GREY, Compute())
+    return compute_outputs(network, loader(range(20), batch_size=batch_size, shuffle=False), GREY.normalise, Compute())
 
 
 def test_outputs_do_not_depend_on_the_batch():

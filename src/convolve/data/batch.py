@@ -1,6 +1,8 @@
 """A batch as everything below the loader sees it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,3 +37,17 @@ class Batch:
     targets: Tensor
     rows: NDArray[np.int64]
     blend: Blend | None = None
+
+
+class Batches(Protocol):
+    """What a training is fed: batch number `step` of an epoch, the same whenever it is asked for."""
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Batch `step` of an epoch, both counted from 0; 0 <= step < steps."""
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from `start_step` on, each made when it is asked for."""

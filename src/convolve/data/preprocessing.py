@@ -1,11 +1,14 @@
 """How pixels of any image become the numbers a network was trained on; stored in every model file."""
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, tensor
 
 Fit: TypeAlias = Literal["pad", "crop", "stretch"]
+Normalise: TypeAlias = Callable[[Tensor], Tensor]
+"""From what a batch holds to what a network takes, both (N, C, H, W)."""
 
 
 class Preprocessing(BaseModel):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from convolve.recipe.values import parse_duration
 
 Auto: TypeAlias = Literal["auto"]
-Option: TypeAlias = bool | int | float | str | list[int] | list[float]
+Option: TypeAlias = bool | int | float | str | list[int] | list[float] | list[str]
 Duration: TypeAlias = Annotated[
     float, BeforeValidator(parse_duration, json_schema_input_type=float | str), Field(gt=0, strict=True)
 ]
@@ -45,6 +45,11 @@ class DataSection(Named):
 
     path: str = Field(min_length=1, description="folder, archive, table or IDX file, or a built-in name: digits, elpv")
     missing: Literal["error", "skip"] = Field("error", description="rows that name missing files: error or skip")
+    per_class: int = Field(
+        0,
+        ge=0,
+        description="use the labels of so many training images a class; the others count as unlabelled; 0 = all",
+    )
     image_size: Auto | Annotated[int, Field(ge=1, le=4096)] = Field(
         "auto", description="pixels a side; auto = by network"
     )
@@ -63,14 +68,19 @@ class NetworkSection(Named):
     """The network and the weights it starts from."""
 
     name: str = Field("auto", description="see `convolve zoo`; also timm:NAME and torchvision:NAME")
-    weights: str = Field("auto", description="auto (packaged, if installed), none, hub (online) or a .safetensors file")
+    weights: str = Field(
+        "auto",
+        description="auto (packaged, if installed), none, hub (online), a finished run, or a .safetensors or .pth file",
+    )
     options: dict[str, Option] = Field(default_factory=dict, description="the network's own options")
 
 
 class StartSection(Named):
     """Where training begins, and what is trained: a rung of the transfer ladder."""
 
-    name: str = Field("auto", description="scratch, features (frozen, plus a linear classifier) or finetune")
+    name: str = Field(
+        "auto", description="scratch, unsupervised, finetune, features (frozen, plus a classifier), or a finished run"
+    )
     options: dict[str, Option] = Field(default_factory=dict, description="the start's own options")
 
 
@@ -124,6 +134,9 @@ class ComputeSection(Section):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of activations; weights stay float32"
+    )
+    engine: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="what runs layers that are not trained: torch or openvino; auto = openvino on CPUs"
     )
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile")
 

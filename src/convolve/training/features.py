@@ -26,7 +26,7 @@ def frozen_features(job: Job, backbone: nn.Module, *, name: str) -> Tensor:
         rows = np.arange(len(job.images))
         loader = job.in_order(rows)
         computed = compute_outputs(
-            backbone, loader, job.preprocessing, job.compute, progress=job.progress, what="computing features"
+            backbone, loader, job.preprocessing.normalise, job.compute, progress=job.progress, what="computing features"
         )
         np.save(folder / "features.npy", computed.outputs.numpy())
 

@@ -5,14 +5,14 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from convolve.data.batch import Batch
-from convolve.data.loader import Loader
-from convolve.data.preprocessing import Preprocessing
+from convolve.data.batch import Batch, Batches
+from convolve.data.preprocessing import Normalise
 from convolve.errors import UserError
 from convolve.progress import Progress
 from convolve.randomness import torch_randomness
@@ -38,6 +38,7 @@ class FitSettings:
         patience: epochs without a better score before stopping; 0 = never.
         checkpoint_seconds: at most so long between two checkpoints.
         freeze_norms: batch norm keeps the statistics it came with.
+        keep: the weights that the network ends with: those of the best epoch, or those of the last.
         seed: of dropout; order and augmentation are the loader's.
     """
 
@@ -50,6 +51,7 @@ class FitSettings:
     patience: int = 0
     checkpoint_seconds: float = 60.0
     freeze_norms: bool = False
+    keep: Literal["best", "last"] = "best"
     seed: int = 0
 
 
@@ -82,8 +84,8 @@ class Fit:
         task: its loss and score.
         train: batches by (epoch, step).
         validation: chooses the best epoch; never trained on.
-        preprocessing: normalises the images.
-        optimiser: over the network's trained parameters.
+        normalise: (N, C, H, W) images as a batch has them -> what the network takes.
+        optimiser: over the network's trained parameters; a group's "lr_factor" multiplies its learning rate.
         schedule: factors of the peak learning rate.
         compute: device, layout, precision.
         settings: the rest.
@@ -96,9 +98,9 @@ class Fit:
         *,
         network: nn.Module,
         task: Task,
-        train: Loader,
-        validation: Loader,
-        preprocessing: Preprocessing,
+        train: Batches,
+        validation: Batches,
+        normalise: Normalise,
         optimiser: Optimizer,
         schedule: Schedule,
         compute: Compute,
@@ -111,7 +113,7 @@ class Fit:
         self._task = task
         self._train = train
         self._validation = validation
-        self._preprocessing = preprocessing
+        self._normalise = normalise
         self._optimiser = optimiser
         self._schedule = schedule
         self._compute = compute
@@ -211,7 +213,7 @@ class Fit:
         position = self._position
         step = position.epoch * self._steps + position.step // self._settings.accumulate
         for group in self._optimiser.param_groups:
-            group["lr"] = self._learning_rate(step)
+            group["lr"] = self._learning_rate(step) * group.get("lr_factor", 1.0)
         loss = self._gradients(batches)
         images = sum(len(batch.rows) for batch in batches)
         if not math.isfinite(loss):
@@ -251,7 +253,7 @@ class Fit:
         # Parts as equal as can be: a left-over single image would leave batch norm without statistics.
         parts = math.ceil(len(batch.rows) / (self._position.micro_batch or len(batch.rows)))
         bounds = [number * len(batch.rows) // parts for number in range(parts + 1)]
-        images = self._compute.images(self._preprocessing.normalise(batch.images))
+        images = self._compute.images(self._normalise(batch.images))
         targets = batch.targets.to(self._compute.device)
         for part in (slice(start, end) for start, end in pairwise(bounds)):
             with self._compute.precision():
@@ -268,7 +270,7 @@ class Fit:
 
     def _evaluate(self) -> dict[str, float]:
         outputs: Outputs = compute_outputs(
-            self._evaluated, self._validation, self._preprocessing, self._compute, progress=self._progress
+            self._evaluated, self._validation, self._normalise, self._compute, progress=self._progress
         )
         return self._task.evaluate(outputs.outputs, outputs.targets)
 
@@ -279,7 +281,8 @@ class Fit:
 
     def _keep_if_best(self, figures: dict[str, float]) -> None:
         position = self._position
-        if not position.best or self._rank(figures) > self._rank(position.best):
+        last = self._settings.keep == "last"
+        if last or not position.best or self._rank(figures) > self._rank(position.best):
             position.best, position.waited = figures, 0
             position.best_epoch = position.epoch + 1 if position.step else 0
             self._best = copied(self._evaluated.state_dict())

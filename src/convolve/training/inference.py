@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from convolve.data.loader import Loader
-from convolve.data.preprocessing import Preprocessing
+from convolve.data.batch import Batches
+from convolve.data.preprocessing import Normalise
 from convolve.progress import Progress, silent
 from convolve.training.compute import Compute, is_out_of_memory, out_of_memory
 
@@ -22,8 +22,8 @@ class Outputs:
 
 def compute_outputs(
     network: nn.Module,
-    loader: Loader,
-    preprocessing: Preprocessing,
+    loader: Batches,
+    normalise: Normalise,
     compute: Compute,
     *,
     progress: Progress = silent,
@@ -34,7 +34,7 @@ def compute_outputs(
     Args:
         network: (N, C, H, W) -> (N, K).
         loader: in order, without augmentation.
-        preprocessing: normalises the images.
+        normalise: from a batch's images to what the network takes.
         compute: where and how.
         progress: told of every batch.
         what: what to tell it.
@@ -49,7 +49,7 @@ def compute_outputs(
     with torch.inference_mode(), compute.precision():
         for step in range(loader.steps):
             batch = loader.batch(0, step)
-            outputs.append(_in_parts(run, compute.images(preprocessing.normalise(batch.images))).float().cpu())
+            outputs.append(_in_parts(run, compute.images(normalise(batch.images))).float().cpu())
             targets.append(batch.targets)
             progress(what, step + 1, loader.steps)
     for module, training in was_training.items():

@@ -63,7 +63,7 @@ def judge_model(model: Model, dataset: Dataset, rows: NDArray[np.int64], progres
     targets = model.task.pack_targets(chosen.samples)
     loader = Loader(packed.images, targets, usable, batch_size=64, seed=0, shuffle=False)
     judged = compute_outputs(
-        model.network, loader, model.preprocessing, model.compute, progress=progress, what="testing"
+        model.network, loader, model.preprocessing.normalise, model.compute, progress=progress, what="testing"
     )
     groups = [sample.group for sample in left.samples]
     return {

@@ -115,7 +115,7 @@ class Trained:
                 outputs: Tensor = self.network.head.cpu()(self.features[torch.from_numpy(rows)])
             return outputs
         return compute_outputs(
-            self.network, job.in_order(rows), job.preprocessing, job.compute, progress=job.progress
+            self.network, job.in_order(rows), job.preprocessing.normalise, job.compute, progress=job.progress
         ).outputs
 
 

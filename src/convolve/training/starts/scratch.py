@@ -11,7 +11,7 @@ def fit_all(job: Job) -> FitResult:
         task=job.task,
         train=job.training_loader(),
         validation=job.in_order(job.validation_rows),
-        preprocessing=job.preprocessing,
+        normalise=job.preprocessing.normalise,
         optimiser=job.make_optimiser(job.network),
         schedule=job.make_schedule(),
         compute=job.compute,
@@ -24,7 +24,11 @@ def fit_all(job: Job) -> FitResult:
 def finished(job: Job, result: FitResult, notes: tuple[str, ...] = ()) -> Trained:
     """The outcome of a fit, its temperature fitted on the validation images."""
     held_out = compute_outputs(
-        job.network, job.in_order(job.validation_rows), job.preprocessing, job.compute, what="calibrating probabilities"
+        job.network,
+        job.in_order(job.validation_rows),
+        job.preprocessing.normalise,
+        job.compute,
+        what="calibrating probabilities",
     )
     return Trained(
         network=job.network,
