@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from convolve.progress import Progress
 from convolve.randomness import torch_randomness
 from convolve.training.compute import Compute, bfloat16_is_fast, is_out_of_memory, out_of_memory
-from convolve.training.task import Task
+from convolve.training.task import Objective
 
 # A way must beat the plain one by this much, so that the machine's noise decides nothing.
 _MARGIN = 1.05
@@ -42,7 +42,13 @@ class Measurement(BaseModel):
 
 
 class Calibration(BaseModel):
-    """What was measured, and what is used; kept with the run, so that resuming computes alike."""
+    """What was measured, and what is used; kept with the run, so that resuming computes alike.
+
+    Attributes:
+        chosen: the way of computing.
+        images_per_second: of it; 0 where there was nothing to choose and so nothing was measured.
+        measurements: of every way that was tried.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,7 +87,7 @@ def candidates(
 
 def calibrate(
     network: nn.Module,
-    task: Task,
+    task: Objective,
     images: Tensor,
     targets: Tensor,
     ways: Sequence[Compute],
@@ -117,7 +123,7 @@ def calibrate(
 
 def _measure_all(
     network: nn.Module,
-    task: Task,
+    task: Objective,
     images: Tensor,
     targets: Tensor,
     ways: Sequence[Compute],
@@ -139,7 +145,7 @@ def _measure_all(
 
 
 def _measure(
-    network: nn.Module, task: Task, images: Tensor, targets: Tensor, way: Compute, trained: bool, seconds: float
+    network: nn.Module, task: Objective, images: Tensor, targets: Tensor, way: Compute, trained: bool, seconds: float
 ) -> Measurement:
     run = way.runner(way.place(network))
     images, targets = way.images(images), targets.to(way.device)

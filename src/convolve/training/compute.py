@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from convolve.errors import UserError
+
+EngineName: TypeAlias = Literal["torch", "openvino"]
 
 
 class Compute(BaseModel):
@@ -18,6 +22,7 @@ class Compute(BaseModel):
         channels_last: keep activations as N, H, W, C in memory.
         bfloat16: compute convolutions and matrix products in bfloat16; weights, norms and losses stay float32.
         compiled: run through torch.compile.
+        engine: what runs layers that are not trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,14 +31,16 @@ class Compute(BaseModel):
     channels_last: bool = False
     bfloat16: bool = False
     compiled: bool = False
+    engine: EngineName = "torch"
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network to the device and the layout; returns the same module."""
         return network.to(self.device).to(memory_format=self.memory_format)
 
     def images(self, images: Tensor) -> Tensor:
-        """Move (N, C, H, W) images to the device and the layout."""
-        return images.to(device=self.device, memory_format=self.memory_format)
+        """Move (N, C, H, W) images to the device and the layout; feature vectors (N, D) have but one layout."""
+        layout = self.memory_format if images.ndim == 4 else torch.contiguous_format
+        return images.to(device=self.device, memory_format=layout)
 
     def runner(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call in place of the network: itself, or its compiled form on the same parameters."""
@@ -51,7 +58,8 @@ class Compute(BaseModel):
     def __str__(self) -> str:
         layout = "channels_last" if self.channels_last else "contiguous"
         precision = "bfloat16" if self.bfloat16 else "float32"
-        return f"{self.device}, {layout}, {precision}{', compiled' if self.compiled else ''}"
+        frozen = "" if self.engine == "torch" else f", frozen layers by {self.engine}"
+        return f"{self.device}, {layout}, {precision}{', compiled' if self.compiled else ''}{frozen}"
 
 
 def choose_device(name: str) -> str:
@@ -68,6 +76,19 @@ def choose_device(name: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"compute.device={name!r}: not on this machine", "Known here: auto, cpu.") from error
     return name
+
+
+def choose_engine(name: str, device: str) -> EngineName:
+    """What runs frozen layers: the engine of that name, or for "auto" OpenVINO on a CPU, where it is installed.
+
+    Raises:
+        UserError: OpenVINO is not installed, or not for this device.
+    """
+    installed = find_spec("openvino") is not None
+    if name == "openvino" and not (installed and device == "cpu"):
+        reason = f"it is used on CPUs, not on {device}" if installed else "it is not installed"
+        raise UserError(f"compute.engine='openvino': {reason}", "Give compute.engine=auto.")
+    return "openvino" if name != "torch" and installed and device == "cpu" else "torch"
 
 
 def out_of_memory() -> UserError:

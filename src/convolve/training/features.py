@@ -1,33 +1,136 @@
-"""Features of frozen networks, computed once and kept in the cache."""
+"""Outputs of layers that are not trained, computed once and kept in the cache."""
 
+import time
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convolve.data.cache import store
-from convolve.training.inference import compute_outputs
+from convolve.data.augment.transform import Mixing
+from convolve.data.cache import discard, store
+from convolve.data.loader import Loader
+from convolve.errors import UserError, shown
+from convolve.training.engines.choice import checked_runner
+from convolve.training.inference import in_test_mode
 from convolve.training.starts import Job
+
+_KIND = "features"
 
 
 def frozen_features(job: Job, backbone: nn.Module, *, name: str) -> Tensor:
     """(N, D) float32 features of every image of the pack, in test mode, from the cache if they are there.
 
     Args:
-        job: its images, preprocessing, and the key of its weights and images.
+        job: its images, their preprocessing, and how to compute.
         backbone: (N, C, H, W) -> (N, D).
-        name: tells these features from others of the same network.
+        name: tells these features from others of the same module.
     """
-    key = blake2b(f"{job.features_key}/{name}".encode(), digest_size=16).hexdigest()
+    features = frozen_outputs(job, backbone, name=name, rows=np.arange(len(job.images)), draw=None)
+    return torch.from_numpy(np.array(features))
+
+
+def frozen_outputs(
+    job: Job, module: nn.Module, *, name: str, rows: NDArray[np.int64], draw: int | None, half: bool = False
+) -> NDArray[np.floating]:
+    """What a module that is not trained makes of these images, in test mode, from the cache if it is there.
+
+    Args:
+        job: its images, their preprocessing and augmentation, and how to compute.
+        module: (N, C, H, W) normalised images -> (N, ...) feature vectors or maps; left as it is.
+        name: tells these outputs from others of the same module.
+        rows: (M,) of the pack, at least one; may repeat.
+        draw: None for the images as they are; else augmented, exactly as in that epoch of a training, from 0.
+        half: keep float16, half the size; what is beyond its +-65,504 becomes that.
+
+    Returns:
+        (M, ...) float32, or float16 with `half`, row by row as `rows`: read-only and mapped from disk.
+
+    Raises:
+        UserError: the augmentation mixes images, so that one image's outputs depend on its batch; the engine that the
+            recipe names cannot run the module; or the cache has no room.
+    """
+    augmented = draw is not None and job.augmentation is not None
+    if augmented:
+        _check_augmentation(job)
+    seen = f"{job.augmentation_key}/{job.settings.seed}/{draw}" if augmented else ""
+    weights = f"{module_digest(module)}/{name}"
+    facts = [job.images_key, weights, str(job.compute), seen, half]
+    key = blake2b(repr(facts).encode() + rows.astype(np.int64).tobytes(), digest_size=16).hexdigest()
+    loader = Loader(
+        job.images,
+        job.targets,
+        rows,
+        batch_size=job.batch_size,
+        seed=job.settings.seed,
+        augmentation=job.augmentation if augmented else None,
+        shuffle=False,
+    )
 
     def write(folder: Path) -> None:
-        rows = np.arange(len(job.images))
-        loader = job.in_order(rows)
-        computed = compute_outputs(
-            backbone, loader, job.preprocessing.normalise, job.compute, progress=job.progress, what="computing features"
-        )
-        np.save(folder / "features.npy", computed.outputs.numpy())
+        with in_test_mode(module):
+            batches = _computed(job, module, loader, draw or 0, key=weights)
+            _write(folder / "outputs.npy", batches, rows=len(rows), half=half)
 
-    return torch.from_numpy(np.load(store("features", key, write) / "features.npy"))
+    folder = store(_KIND, key, write)
+    try:
+        return _load(folder, rows=len(rows))
+    except (OSError, EOFError, ValueError):  # damaged on disk
+        discard(_KIND, key)
+        return _load(store(_KIND, key, write), rows=len(rows))
+
+
+def module_digest(module: nn.Module) -> str:
+    """Of a module's layers and weights: the same for the same function of the images."""
+    digest = blake2b(repr(module).encode(), digest_size=16)
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _check_augmentation(job: Job) -> None:
+    assert job.augmentation is not None  # noqa: S101
+    mixing = [name for name, transform in job.augmentation.transforms.items() if isinstance(transform, Mixing)]
+    if mixing:
+        raise UserError(
+            f"augment.{shown(mixing)} mixes images with one another: outputs of frozen layers cannot be computed ahead",
+            f"Leave it out: {' '.join(f'augment.{name}=false' for name in mixing)}",
+        )
+
+
+def _computed(job: Job, module: nn.Module, loader: Loader, epoch: int, *, key: str) -> Iterator[NDArray[np.float32]]:
+    def images(step: int) -> Tensor:
+        return job.preprocessing.normalise(loader.batch(epoch, step).images)
+
+    run = checked_runner(module, images(0), job.compute, key=key, required=job.engine_required, progress=job.progress)
+    done, started = 0, time.monotonic()
+    for step in range(loader.steps):
+        outputs = run(images(step)).numpy()
+        done += len(outputs)
+        yield outputs
+        job.progress("computing frozen layers", step + 1, loader.steps)
+    job.progress(f"frozen layers: {done / (time.monotonic() - started):.0f} images a second", 0, 0)
+
+
+def _write(path: Path, batches: Iterator[NDArray[np.float32]], *, rows: int, half: bool) -> None:
+    dtype = np.dtype(np.float16 if half else np.float32)
+    largest = float(np.finfo(np.float16).max)
+    # Written, not mapped: on a full disk a write raises an error, where a mapped page would kill the process.
+    with path.open("wb") as file:
+        for number, batch in enumerate(batches):
+            if number == 0:
+                header = {"descr": dtype.str, "fortran_order": False, "shape": (rows, *batch.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            kept = batch.clip(-largest, largest) if half else batch
+            file.write(np.ascontiguousarray(kept, dtype).data)
+
+
+def _load(folder: Path, *, rows: int) -> NDArray[np.floating]:
+    outputs: NDArray[np.floating] = np.load(folder / "outputs.npy", mmap_mode="r")
+    if len(outputs) != rows:
+        raise ValueError(f"cache entry {folder} does not hold what its key says")
+    return outputs

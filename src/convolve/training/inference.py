@@ -1,6 +1,7 @@
 """A network's outputs on many images, in order, without gradients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -42,22 +43,30 @@ def compute_outputs(
     Raises:
         UserError: memory does not hold a single image.
     """
-    was_training = {module: module.training for module in network.modules()}
-    network.eval()
     run: Callable[[Tensor], Tensor] = compute.place(network)
     outputs, targets = [], []
-    with torch.inference_mode(), compute.precision():
+    with in_test_mode(network), torch.inference_mode(), compute.precision():
         for step in range(loader.steps):
             batch = loader.batch(0, step)
-            outputs.append(_in_parts(run, compute.images(normalise(batch.images))).float().cpu())
+            outputs.append(in_parts(run, compute.images(normalise(batch.images))).float().cpu())
             targets.append(batch.targets)
             progress(what, step + 1, loader.steps)
-    for module, training in was_training.items():
-        module.training = training
     return Outputs(torch.cat(outputs), torch.cat(targets))
 
 
-def _in_parts(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+@contextmanager
+def in_test_mode(network: nn.Module) -> Iterator[None]:
+    """Within it, the network and everything in it is in test mode; every module's mode is put back afterwards."""
+    was_training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+
+
+def in_parts(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """The outputs of a batch, by halves where memory does not hold it whole."""
     try:
         return run(images)
@@ -67,4 +76,4 @@ def _in_parts(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         if len(images) == 1:
             raise out_of_memory() from error
     # Outside of the handler, whose traceback would keep the failed attempt's tensors alive.
-    return torch.cat([_in_parts(run, half) for half in images.tensor_split(2)])
+    return torch.cat([in_parts(run, half) for half in images.tensor_split(2)])
