@@ -1,9 +1,11 @@
 import copy
 
+import pytest
 import torch
 from torch import nn
 
-from convolve.networks.joined_features import JoinedFeatures, stage_layers
+from convolve.errors import UserError
+from convolve.networks.joined_features import JoinedFeatures, check_layers, stage_layers
 
 
 def small_backbone() -> nn.Sequential:
@@ -44,3 +46,26 @@ def test_looking_for_stages_leaves_the_mode_as_it_was():
     backbone = small_backbone().train()
     stage_layers(backbone, channels=3, image_hw=(16, 16))
     assert all(module.training for module in backbone.modules())
+
+
+def test_without_the_last_only_the_named_layers_are_read_vectors_among_them():
+    backbone, images = small_backbone().eval(), torch.randn(2, 3, 16, 16)
+    joined = JoinedFeatures(backbone, ["1", "6"], last=False)(images)
+    torch.testing.assert_close(joined, torch.cat([backbone[:2](images).mean(dim=(2, 3)), backbone(images)], dim=1))
+
+
+def test_a_layer_that_does_not_exist_is_answered_with_near_names():
+    backbone = nn.Sequential()
+    backbone.add_module("blocks", small_backbone())
+    with pytest.raises(UserError, match=r"no layer 'block.3'\n.*'blocks.3'.*outermost layers: blocks, last"):
+        JoinedFeatures(backbone, ["block.3"])
+
+
+def test_a_layer_that_gives_no_features_is_refused():
+    class Tokens(nn.Module):
+        def forward(self, images):
+            return images.flatten(2)
+
+    backbone = nn.Sequential(Tokens(), nn.Flatten())
+    with pytest.raises(UserError, match=r"layer '0' gives no .*but a tensor of 3 dimensions"):
+        check_layers(JoinedFeatures(backbone, ["0"]), channels=3, image_hw=(8, 8))

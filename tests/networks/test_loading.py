@@ -15,9 +15,14 @@ def test_names_on_both_sides_are_loaded_and_the_rest_is_reported():
     network, other = small(), small()
     head = network.head.weight.clone()
     theirs = other.backbone.state_dict()
-    report = load_backbone(network, {"1.weight": theirs["1.weight"], "fc.bias": torch.zeros(3)})
-    assert report.loaded == ("1.weight",)
-    assert report.new == ("1.bias", "3.weight", "3.bias")
+    given = {"1.weight": theirs["1.weight"], "1.bias": theirs["1.bias"], "fc.bias": torch.zeros(3)}
+    report = load_backbone(network, given)
+    assert report.loaded == ("1.weight", "1.bias")
+    assert report.new == ("3.weight", "3.bias")
+    assert report.sentence == (
+        "2 of 4 tensors loaded from weights; new, with random values: 3.weight, 3.bias; "
+        "left over, its classifier: fc.bias"
+    )
     assert report.left_over == ("fc.bias",)
     assert torch.equal(network.backbone[1].weight, other.backbone[1].weight)
     assert not torch.equal(network.backbone[3].weight, other.backbone[3].weight)
@@ -42,6 +47,19 @@ def test_a_name_with_another_shape_is_an_error_and_nothing_is_loaded():
     assert torch.equal(network.backbone[1].weight, before)
 
 
+def test_weights_with_too_few_of_the_names_are_refused():
+    theirs = small().backbone.state_dict()
+    with pytest.raises(UserError, match=r"only 1 of this network's 4 parameter tensors"):
+        load_backbone(small(), {"1.weight": theirs["1.weight"]})
+
+
+def test_values_that_are_not_finite_are_refused():
+    theirs = small().backbone.state_dict()
+    theirs["3.bias"] = torch.full((5,), torch.nan)
+    with pytest.raises(UserError, match=r"'3.bias' has values that are not finite"):
+        load_backbone(small(), theirs)
+
+
 def test_weights_of_a_wholly_other_network_are_refused():
     with pytest.raises(UserError, match=r"not one of its 1 names .* \(theirs: layer1.weight; ours: 1.weight\)"):
         load_backbone(small(), {"layer1.weight": torch.zeros(1)})
@@ -52,5 +70,5 @@ def test_a_file_that_is_none_is_refused(tmp_path, content):
     file = tmp_path / "weights.safetensors"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(UserError, match=r"weights.safetensors: cannot be read as .safetensors"):
+    with pytest.raises(UserError, match=r"weights.safetensors: (there is no such file|cut short, damaged)"):
         load_backbone(small(), file)

@@ -13,7 +13,9 @@ def test_the_default_listing_has_ours_those_at_hand_and_the_classics():
     assert json.loads(json.dumps([asdict(entry) for entry in entries.values()]))
     resnet = entries["torchvision:resnet18"]
     assert (resnet.parameters, resnet.side, resnet.receptive_field) == (11_689_512, 224, 435)
-    assert resnet.licence == "BSD-3-Clause"
+    assert resnet.weights.licence == "BSD-3-Clause"
+    assert resnet.weights.mean == (0.485, 0.456, 0.406)
+    assert entries["residual"].weights is None
     assert entries["torchvision:mobilenet_v3_small"].receptive_field is None
 
 

@@ -21,13 +21,24 @@ class Fared(Protocol):
     def right(self) -> bool: ...  # noqa: D102
 
 
-class Task(Protocol):
-    """One kind of question to an image. Final classes fill it; the training loop knows nothing else of a task."""
+class Objective(Protocol):
+    """What is minimised, and the figures that say how far that is: all that the training loop knows."""
+
+    score_name: str
+    """The figure that chooses between epochs and is reported first, larger is better, for example "accuracy"."""
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(N,) float32: the training loss of every image, from outputs (N, ...) of any float dtype."""
+
+    def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Figures on a whole split, at least "loss" and the one called `score_name`; quick, called every epoch."""
+
+
+class Task(Objective, Protocol):
+    """One kind of question to an image. Final classes fill it."""
 
     name: str
     classes: tuple[str, ...]
-    score_name: str
-    """The figure that chooses between epochs and is reported first, larger is better, for example "accuracy"."""
 
     @property
     def outputs(self) -> int:
@@ -36,11 +47,8 @@ class Task(Protocol):
     def pack_targets(self, samples: Sequence[Sample]) -> Tensor:
         """The targets of many samples as one tensor, rows in their order."""
 
-    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(N,) float32: the training loss of every image, from outputs (N, K) of any float dtype."""
-
-    def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Figures on a whole split, at least "loss" and the one called `score_name`; quick, called every epoch."""
+    def image_weights(self, targets: Tensor) -> Tensor:
+        """(N,) float64: how much each image counts in the loss; 1 where all count alike."""
 
     def results(
         self, outputs: Tensor, targets: Tensor, *, temperature: float, groups: Sequence[str | None] | None = None

@@ -95,7 +95,8 @@ def test_without_network_a_download_fails_with_words(monkeypatch, tmp_path):
         weights = published_weights(name)
         assert not weights.at_hand()
         with pytest.raises(
-            UserError, match=rf"the weights of {name} cannot be downloaded: https://\S+ does not answer"
+            UserError,
+            match=rf"the weights of {name} cannot be downloaded: https://\S+ does not answer\n  Weights .*at hand here",
         ):
             weights.load()
 

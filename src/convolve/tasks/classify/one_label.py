@@ -73,6 +73,12 @@ class OneLabel:
         """(N,) float32: the weighted, smoothed loss of every image, from logits (N, K) of any float dtype."""
         return softmax_nll(outputs, targets, class_weights=self._class_weights, label_smoothing=self._label_smoothing)
 
+    def image_weights(self, targets: Tensor) -> Tensor:
+        """(N,) float64: the weight of each image's class; 1 without class weights."""
+        if self._class_weights is None:
+            return torch.ones(len(targets), dtype=torch.float64)
+        return self._class_weights.double()[targets]
+
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The mean of `losses`, as in training, and the accuracies, of logits (N, K), N >= 1."""
         confusion = self._confusion(float64_logits(outputs), _indices(targets))

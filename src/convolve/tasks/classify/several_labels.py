@@ -72,6 +72,10 @@ class SeveralLabels:
         """(N,) float32: the weighted, smoothed loss of every image, from logits (N, K) of any float dtype."""
         return sigmoid_nll(outputs, targets, class_weights=self._class_weights, label_smoothing=self._label_smoothing)
 
+    def image_weights(self, targets: Tensor) -> Tensor:
+        """(N,) float64, all 1: weights are of classes here, and an image has several."""
+        return torch.ones(len(targets), dtype=torch.float64)
+
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The mean of `losses`, as in training, and scores, of logits (N, K), N >= 1."""
         logits, truth = float64_logits(outputs), _truth(targets)

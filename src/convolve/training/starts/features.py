@@ -1,44 +1,93 @@
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
+from torch import nn
 
-from convolve.networks.joined_features import JoinedFeatures, stage_layers
+from convolve.data.preprocessing import Preprocessing
+from convolve.networks.joined_features import JoinedFeatures, check_layers, stage_layers
 from convolve.networks.network import Network
+from convolve.networks.symmetric_features import SymmetricFeatures, Symmetry
+from convolve.training.classifiers import CLASSIFIERS, check_labels, fit_classifier
 from convolve.training.features import frozen_features
-from convolve.training.linear_head import fit_probe
-from convolve.training.starts import STARTS, Job, Trained
+from convolve.training.starts import STARTS, Division, Job, Trained
+
+_LAST = "last"
 
 
 @STARTS.register("features")
 class Features:
-    """Frozen features and a linear classifier: nothing of the backbone is trained.
+    """Frozen features and a classic classifier: nothing of the backbone is trained.
 
-    Training and validation images are both fitted on: the penalty and the temperature come from cross-validation
-    within them, so none need be set aside for choosing.
+    Training and validation images are both fitted on: the classifier's setting and the temperature come from
+    cross-validation within them, so none need be set aside for choosing.
 
     Args:
-        layers: "last" (the features that the network's own classifier reads) or "stages" (these, and the spatial mean
-            of the last layer at each resolution).
+        layers: "last" (the features that the network's own classifier reads), "stages" (these, and the spatial mean
+            of the last layer at each resolution), or names of the backbone's modules, "last" possibly among them.
+        classifier: logistic, linear-svm, rbf-svm, nearest-neighbours, random-forest or lda.
+        symmetry: features are means over copies of an image that show the same: "none", "mirror" (2 copies), "flips"
+            (4) or "turns" (8: also quarter turns); as many times the work, in prediction too.
+
+    Raises:
+        UserError: there is no such classifier.
     """
 
-    def __init__(self, *, layers: Literal["last", "stages"] = "stages") -> None:
+    def __init__(
+        self,
+        *,
+        layers: Literal["last", "stages"] | Annotated[list[str], Field(min_length=1)] = "stages",
+        classifier: str = "logistic",
+        symmetry: Symmetry = "none",
+    ) -> None:
         self._layers = layers
+        self._name = classifier
+        self._classifier = CLASSIFIERS[classifier]
+        self._symmetry: Symmetry = symmetry
+
+    @property
+    def names_layers(self) -> bool:
+        """Whether the layers are named one by one, so that names can be wrong."""
+        return isinstance(self._layers, list)
+
+    def check_network(self, backbone: nn.Module, *, channels: int, image_hw: tuple[int, int]) -> None:
+        """Before any image is decoded, see that the backbone has the layers, and that they give features.
+
+        Args:
+            backbone: (N, C, H, W) -> (N, D); run once on an empty image.
+            channels: of the images.
+            image_hw: of the images, pixels.
+
+        Raises:
+            UserError: a layer does not exist or gives no features.
+        """
+        joined = self._joined(backbone, channels=channels, image_hw=image_hw)
+        if isinstance(joined, JoinedFeatures):
+            check_layers(joined, channels=channels, image_hw=image_hw)
+
+    def divide(self, network: Network, preprocessing: Preprocessing) -> Division:
+        """The whole backbone is frozen."""
+        return Division(frozen=network.backbone, trained=network.head, most_views=1)
 
     def train(self, job: Job) -> Trained:
         """Compute the features, unless the cache has them, and fit the head."""
         started = time.monotonic()
-        backbone = job.network.backbone
-        names: tuple[str, ...] = ()
-        if self._layers == "stages":
-            names = stage_layers(backbone, channels=job.preprocessing.channels, image_hw=job.preprocessing.image_hw)
-            backbone = JoinedFeatures(backbone, names)
-        features = frozen_features(job, backbone, name=",".join(names))
         rows = np.sort(np.concatenate([job.train_rows, job.validation_rows]))
-        probe = fit_probe(
+        targets = job.targets[torch.from_numpy(rows)]
+        check_labels(self._name, targets, job.folds[rows])
+        backbone = self._joined(
+            job.network.backbone, channels=job.preprocessing.channels, image_hw=job.preprocessing.image_hw
+        )
+        name = _describe(backbone)
+        if self._symmetry != "none":
+            backbone = SymmetricFeatures(backbone, self._symmetry)
+        features = frozen_features(job, backbone, name=f"{self._symmetry}: {name}")
+        probe = fit_classifier(
+            self._classifier,
             features[torch.from_numpy(rows)],
-            job.targets[torch.from_numpy(rows)],
+            targets,
             job.folds[rows],
             job.task,
             progress=lambda done, total: job.progress("fitting the classifier", done, total),
@@ -52,5 +101,22 @@ class Features:
             seconds=time.monotonic() - started,
             images_per_second=len(features) / (time.monotonic() - started),
             features=features,
-            notes=(f"The classifier's penalty, chosen by cross-validation among training images: {probe.penalty:g}.",),
+            notes=(
+                f"Classifier {self._name}, chosen by cross-validation among training images: {probe.setting_in_words}.",
+            ),
         )
+
+    def _joined(self, backbone: nn.Module, *, channels: int, image_hw: tuple[int, int]) -> nn.Module:
+        if self._layers == "stages":
+            return JoinedFeatures(backbone, stage_layers(backbone, channels=channels, image_hw=image_hw))
+        if self._layers == _LAST:
+            return backbone
+        inner = [layer for layer in dict.fromkeys(self._layers) if layer != _LAST]
+        return JoinedFeatures(backbone, inner, last=_LAST in self._layers) if inner else backbone
+
+
+def _describe(backbone: nn.Module) -> str:
+    """Tells features of one backbone apart in the cache."""
+    if not isinstance(backbone, JoinedFeatures):
+        return ""
+    return ",".join([*([] if backbone.last else ["without last"]), *backbone.layers])

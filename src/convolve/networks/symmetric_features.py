@@ -1,0 +1,75 @@
+"""Features that do not change when an image is mirrored or turned, where that changes nothing about what it shows."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from convolve.errors import UserError
+
+Symmetry: TypeAlias = Literal["none", "mirror", "flips", "turns"]
+
+_Move: TypeAlias = Callable[[Tensor], Tensor]
+
+
+def _same(images: Tensor) -> Tensor:
+    return images
+
+
+def _left_right(images: Tensor) -> Tensor:
+    return images.flip(3)
+
+
+def _up_down(images: Tensor) -> Tensor:
+    return images.flip(2)
+
+
+def _half_turn(images: Tensor) -> Tensor:
+    return images.flip(2, 3)
+
+
+def _then_transposed(move: _Move) -> _Move:
+    return lambda images: move(images).transpose(2, 3)
+
+
+_FLIPS: tuple[_Move, ...] = (_same, _left_right, _up_down, _half_turn)
+_MOVES: dict[Symmetry, tuple[_Move, ...]] = {
+    "none": (_same,),
+    "mirror": (_same, _left_right),
+    "flips": _FLIPS,
+    # With the four flips, their transposed forms are all eight symmetries of the square.
+    "turns": (*_FLIPS, *(_then_transposed(move) for move in _FLIPS)),
+}
+
+
+class SymmetricFeatures(nn.Module):
+    """The mean of a backbone's features over mirrored and turned copies of an image.
+
+    A mean over all elements of a group of symmetries is the same for an image and its copies, so a classifier need not
+    learn that from examples: Cohen and Welling, "Group Equivariant Convolutional Networks", ICML 2016, section 6;
+    summing over views of frozen features: Razavian et al., "CNN Features off-the-shelf", 2014, section 3.
+
+    Args:
+        backbone: (N, C, H, W) -> (N, D).
+        symmetry: "mirror" (left and right), "flips" (also up and down) or "turns" (also quarter turns); as many times
+            the work: 2, 4 or 8.
+    """
+
+    def __init__(self, backbone: nn.Module, symmetry: Symmetry) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.symmetry: Symmetry = symmetry
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, D) features of (N, C, H, W) images; quarter turns ask for H = W.
+
+        Raises:
+            UserError: quarter turns of images that are not square.
+        """
+        if self.symmetry == "turns" and images.shape[2] != images.shape[3]:
+            raise UserError("quarter turns need square images", 'Give start.options.symmetry="flips".')
+        moves = _MOVES[self.symmetry]
+        # One pass over all copies: the network stands once in what an engine converts.
+        features: Tensor = self.backbone(torch.cat([move(images) for move in moves]))
+        return features.view(len(moves), len(images), -1).mean(dim=0)
