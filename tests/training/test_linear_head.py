@@ -8,7 +8,8 @@ from sklearn.preprocessing import StandardScaler
 
 from convolve.tasks.classify.one_label import OneLabel
 from convolve.tasks.classify.several_labels import SeveralLabels
-from convolve.training.linear_head import RegularisationPath, fit_probe
+from convolve.training.classifiers.logistic import RegularisationPath
+from convolve.training.linear_head import fit_probe
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_the_penalty_is_the_one_with_the_most_likely_held_out_labels(digits):
             outputs[~inside] = model.decision_function(scaler.transform(features[~inside].double().numpy()))
         scaled = [torch.from_numpy(outputs / t).softmax(dim=1).numpy() for t in np.geomspace(0.3, 3, 60)]
         losses[penalty] = min(log_loss(labels, shares) for shares in scaled)
-    assert probe.penalty == min(losses, key=losses.get)
+    assert probe.setting["penalty"] == min(losses, key=losses.get)
 
 
 def test_several_labels_are_fitted_class_by_class(digits):

@@ -1,7 +1,6 @@
 """Batches of a pack, in an order and with augmentations that depend on (seed, epoch, step) alone."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,14 +10,11 @@ from torch import Tensor
 from convolve.data.augment.augmentation import Augmentation
 from convolve.data.batch import Batch
 from convolve.data.dataset import ImageArray
-from convolve.randomness import numpy_generator
+from convolve.data.order import Order
 
 
 class Loader:
-    """The batches of some rows of a pack, any of them at any time.
-
-    Batches are as equal in size as can be, so that no small last one has a louder voice than the others; with a
-    batch_size of 1 or 2 they have 2 or 3 images, since batch normalisation cannot train on one.
+    """The batches of some rows of a pack, any of them at any time; `Order` says which rows are in which.
 
     Args:
         images: (N, H, W, C) uint8, the pack; a memory map, of which only a batch at a time is read.
@@ -44,16 +40,13 @@ class Loader:
         augmentation: Augmentation | None = None,
         shuffle: bool,
     ) -> None:
-        if len(rows) == 0:
-            raise ValueError("a loader needs at least one row")
-        self.steps = max(1, min(-(-len(rows) // batch_size), len(rows) // 2))
+        self._order = Order(len(rows), batch_size=batch_size, seed=seed, shuffle=shuffle)
+        self.steps = self._order.steps
         self._images = images
         self._targets = targets
         self._rows = rows
         self._seed = seed
         self._augmentation = augmentation
-        self._shuffle = shuffle
-        self._batches_of = lru_cache(maxsize=2)(self._split)
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Batch number `step` of an epoch, the same whenever it is asked for.
@@ -62,7 +55,7 @@ class Loader:
             epoch: counted from 0.
             step: 0 <= step < steps.
         """
-        rows = self._batches_of(epoch if self._shuffle else 0)[step]
+        rows = self._rows[self._order.positions(epoch, step)]
         pixels = torch.from_numpy(np.asarray(self._images[rows])).permute(0, 3, 1, 2)
         images = pixels.contiguous().to(torch.float32).div_(255)
         batch = Batch(images, self._targets[torch.from_numpy(rows)], rows)
@@ -72,9 +65,3 @@ class Loader:
         """The batches of an epoch from `start_step` on, each made when it is asked for."""
         for step in range(start_step, self.steps):
             yield self.batch(epoch, step)
-
-    def _split(self, epoch: int) -> list[NDArray[np.int64]]:
-        rows = self._rows
-        if self._shuffle:
-            rows = numpy_generator(self._seed, "order", epoch).permutation(rows)
-        return np.array_split(rows, self.steps)

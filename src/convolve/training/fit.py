@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from convolve.training.checkpoint import Position, copied, read_checkpoint, writ
 from convolve.training.compute import Compute, is_out_of_memory, out_of_memory
 from convolve.training.inference import Outputs, compute_outputs
 from convolve.training.schedules import Schedule, learning_rate_factor
-from convolve.training.task import Task
+from convolve.training.task import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +92,15 @@ class Fit:
         settings: the rest.
         folder: gets `checkpoint.safetensors`, `history.jsonl` and `tensorboard/`; a checkpoint in it is gone on from.
         progress: told of every step.
+        begin_epoch: called before every epoch with its number, counted from 0, and again where a training goes on
+            within one; the network is in training mode then. It may change what is trained, by the number alone.
     """
 
     def __init__(
         self,
         *,
         network: nn.Module,
-        task: Task,
+        task: Objective,
         train: Batches,
         validation: Batches,
         normalise: Normalise,
@@ -107,6 +110,7 @@ class Fit:
         settings: FitSettings,
         folder: Path,
         progress: Progress,
+        begin_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> None:
         self._network = compute.place(network)
         self._run_network = compute.runner(network)
@@ -121,6 +125,7 @@ class Fit:
         self._checkpoint = folder / "checkpoint.safetensors"
         self._folder = folder
         self._progress = progress
+        self._begin_epoch = begin_epoch
         self._modules: dict[str, nn.Module] = {"network": network}
         if settings.average:
             average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)  # type: ignore[no-untyped-call]
@@ -165,6 +170,7 @@ class Fit:
         self._network.train()
         if self._settings.freeze_norms:
             _set_norms_to_eval(self._network)
+        self._begin_epoch(position.epoch)
         batches: list[Batch] = []
         for batch in self._train.epoch(position.epoch, position.step):
             batches.append(batch)

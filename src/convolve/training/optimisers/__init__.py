@@ -1,6 +1,6 @@
 """Optimisers by name; a recipe's `optimiser.options` are a builder's keyword-only parameters."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,9 @@ class OptimiserKind:
 OPTIMISERS: Registry[OptimiserKind] = Registry("optimiser", "convolve.training.optimisers")
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    network: nn.Module, weight_decay: float, lr_factors: Sequence[tuple[nn.Module, float]] = ()
+) -> list[dict[str, Any]]:
     """The trained parameters: weights with the penalty, biases and scales of norm layers without.
 
     One-dimensional parameters are exactly the biases, and the scales and shifts of norm layers.
@@ -38,10 +40,23 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     Args:
         network: parameters with requires_grad=False are left out.
         weight_decay: lambda of the penalty lambda/2 * |W|^2.
+        lr_factors: parts of the network that share no layer, and what multiplies the learning rate of each, as Caffe's
+            `lr_mult`; what is in none of them has 1.
+
+    Returns:
+        Groups for an optimiser, each with its "lr_factor", which the training loop applies. Every part has groups of
+        its own: what is unfrozen later has no momentum yet, and fused optimisers want that to hold for a whole group.
     """
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups: Iterable[dict[str, Any]] = (
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-    )
-    return [group for group in groups if group["params"]]
+    part_of = {parameter: number for number, (part, _) in enumerate(lr_factors) for parameter in part.parameters()}
+    groups: dict[tuple[int | None, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((part_of.get(parameter), parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": weight_decay if penalised else 0.0,
+            "lr_factor": 1.0 if part is None else lr_factors[part][1],
+        }
+        for (part, penalised), parameters in groups.items()
+    ]

@@ -1,6 +1,6 @@
 """Where a training begins and what is trained: the rungs of the transfer ladder, one file each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from convolve.data.augment.augmentation import Augmentation
 from convolve.data.loader import Loader
 from convolve.data.preprocessing import Preprocessing
+from convolve.networks.loading import LoadReport
 from convolve.networks.network import Network
 from convolve.progress import Progress
 from convolve.registry import Registry
@@ -24,44 +25,59 @@ from convolve.training.schedules import Schedule
 from convolve.training.task import Task
 
 
+class MakeOptimiser(Protocol):
+    """Makes the recipe's optimiser."""
+
+    def __call__(self, trained: nn.Module, lr_factors: Sequence[tuple[nn.Module, float]] = ()) -> Optimizer:
+        """Over all of a module that requires gradients; `lr_factors` are those of `parameter_groups`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """Everything one training needs, finished parts and plain values.
 
     Attributes:
         network: already at its initial or pre-trained weights; trained in place.
+        loaded: what became of the pre-trained weights, if there are any.
         task: loss, score, predictions.
         images: (N, H, W, C) uint8, the pack.
         targets: (N, ...) as the task packed them.
         train_rows, validation_rows: row numbers of the pack.
+        unlabelled_rows: rows whose labels must not be used; pre-training may look at them.
         folds: (N,) fold of each row, for cross-validation among training images; what belongs together shares one.
         batch_size: images per forward pass.
         augmentation: of training images, or None.
+        augmentation_key: names the augmentation in the cache: equal keys, equal changes.
         preprocessing: normalises images.
         compute: where and how.
+        engine_required: the recipe names the engine of frozen layers; where it fails, no other stands in.
         settings: of the loop.
-        make_optimiser: from a network's trained parameters.
+        make_optimiser: over the trained parameters of a module.
         make_schedule: a new one, at its beginning.
-        features_key: names the frozen network and the images in the cache: equal keys, equal features.
+        images_key: names the images in the cache, as the network gets them: equal keys, equal images.
         folder: for checkpoints and history.
         progress: told how far it is.
     """
 
     network: Network
+    loaded: LoadReport | None = None
     task: Task
     images: NDArray[np.uint8]
     targets: Tensor
     train_rows: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
+    unlabelled_rows: NDArray[np.int64]
     folds: NDArray[np.int64]
     batch_size: int
     augmentation: Augmentation | None
+    augmentation_key: str
     preprocessing: Preprocessing
     compute: Compute
+    engine_required: bool
     settings: FitSettings
-    make_optimiser: Callable[[Network], Optimizer]
+    make_optimiser: MakeOptimiser
     make_schedule: Callable[[], Schedule]
-    features_key: str
+    images_key: str
     folder: Path
     progress: Progress
 
@@ -113,14 +129,42 @@ class Trained:
         if self.features is not None:
             with torch.inference_mode():
                 outputs: Tensor = self.network.head.cpu()(self.features[torch.from_numpy(rows)])
-            return outputs
+            return outputs.float()
         return compute_outputs(
             self.network, job.in_order(rows), job.preprocessing.normalise, job.compute, progress=job.progress
         ).outputs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """A network in two: what every image goes through but once, and what is trained.
+
+    Attributes:
+        frozen: images -> activations, computed once for each view of an image and kept; None where all is trained.
+        trained: activations, or images where nothing is frozen, -> outputs.
+        most_views: of each training image, at most; epochs beyond begin again with the first.
+    """
+
+    frozen: nn.Module | None
+    trained: nn.Module
+    most_views: int = 0
+
+    def views(self, *, epochs: int, augmented: bool) -> int:
+        """How many views of each training image go through the frozen part."""
+        if self.frozen is None:
+            return 0
+        return min(epochs, self.most_views) if augmented else 1
+
+
 class Start(Protocol):
     """One rung; its constructor's keyword-only parameters are what a recipe's `start.options` may set."""
+
+    def divide(self, network: Network, preprocessing: Preprocessing) -> Division:
+        """What of a network is trained with gradients; its modules are the network's own.
+
+        Raises:
+            UserError: the options do not suit the network.
+        """
 
     def train(self, job: Job) -> Trained:
         """Train a job's network, going on from the job's folder if something is there."""

@@ -1,10 +1,26 @@
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from convolve.data.preprocessing import Preprocessing
+from convolve.networks.network import Network
 from convolve.training.fit import Fit, FitResult
 from convolve.training.inference import compute_outputs
-from convolve.training.starts import STARTS, Job, Trained
+from convolve.training.starts import STARTS, Division, Job, Trained
 
 
-def fit_all(job: Job) -> FitResult:
-    """Train all parameters that are not frozen, from wherever the network stands."""
+def fit_all(
+    job: Job,
+    lr_factors: Sequence[tuple[nn.Module, float]] = (),
+    begin_epoch: Callable[[int], None] = lambda epoch: None,
+) -> FitResult:
+    """Train all parameters that are not frozen, from wherever the network stands.
+
+    Args:
+        job: its network is trained in place.
+        lr_factors: of parts of the network, as `parameter_groups` has them.
+        begin_epoch: as `Fit` has it.
+    """
     job.compute.place(job.network)
     return Fit(
         network=job.network,
@@ -12,12 +28,13 @@ def fit_all(job: Job) -> FitResult:
         train=job.training_loader(),
         validation=job.in_order(job.validation_rows),
         normalise=job.preprocessing.normalise,
-        optimiser=job.make_optimiser(job.network),
+        optimiser=job.make_optimiser(job.network, lr_factors),
         schedule=job.make_schedule(),
         compute=job.compute,
         settings=job.settings,
         folder=job.folder,
         progress=job.progress,
+        begin_epoch=begin_epoch,
     ).run()
 
 
@@ -45,6 +62,10 @@ def finished(job: Job, result: FitResult, notes: tuple[str, ...] = ()) -> Traine
 @STARTS.register("scratch")
 class Scratch:
     """Random initial weights, everything trained."""
+
+    def divide(self, network: Network, preprocessing: Preprocessing) -> Division:
+        """Nothing is frozen."""
+        return Division(frozen=None, trained=network)
 
     def train(self, job: Job) -> Trained:
         """Train from the network's initial weights."""
