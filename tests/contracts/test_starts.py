@@ -9,7 +9,7 @@ from convolve.training.starts import STARTS
 
 
 def test_the_ladder_has_its_rungs():
-    assert {"scratch", "features", "finetune"} <= set(STARTS)
+    assert {"scratch", "unsupervised", "features", "finetune"} <= set(STARTS)
 
 
 @pytest.mark.parametrize("name", list(STARTS))

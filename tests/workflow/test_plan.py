@@ -16,7 +16,7 @@ from workflow.pictures import QUICK
 def test_the_budget_is_for_all_trainings_together(budget, trainings, epochs):
     recipe = make_recipe({"data": "digits", "train": {"epochs": 20}, "budget": budget})
     # 100 images at 200 a second: half a second an epoch.
-    choices = keep_budget(recipe, images=100, images_per_second=200.0, trainings=trainings)
+    choices = keep_budget(recipe, seconds=lambda epochs: epochs * 100 / 200, trainings=trainings)
     assert choices.recipe.train.epochs == epochs
     assert ("train.epochs" in choices.reasons) == (epochs < 20)
 

@@ -1,6 +1,6 @@
 """A trained network with all that predicting takes, in memory and in one self-describing file."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,15 +16,18 @@ from convolve.data.pack import prepare_image
 from convolve.data.preprocessing import Preprocessing
 from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
+from convolve.networks.heads import OWN_HEAD, kind_of_head, rebuild_head
 from convolve.networks.joined_features import JoinedFeatures
 from convolve.networks.network import Network
 from convolve.networks.pretrained import Weights
+from convolve.networks.symmetric_features import SymmetricFeatures
 from convolve.run.tensors import read_card, read_tensors, write_tensors
 from convolve.tasks.making import describe_task, make_task
 from convolve.training.compute import Compute
 from convolve.training.task import Task
 
 _AT_ONCE = 32
+_BACKBONE, _HEAD = "backbone.", "head."
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Model:
 
     Attributes:
         network: in test mode.
-        architecture: what builds the network: its name, its options, and the joined layers if there are any.
+        architecture: what builds the network, as `describe_network` says it.
         task: knows the classes and what outputs mean.
         preprocessing: from an image to the network's input.
         temperature: divisor of the outputs.
@@ -113,6 +116,27 @@ class Model:
         write_tensors(path, "model", self.network.state_dict(), card)
 
 
+def describe_network(network: Network, *, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `load_model` needs to build a network again, as plain JSON values.
+
+    Args:
+        network: perhaps with layers joined to its backbone's features, a mean over copies, and any kind of head.
+        name: of its architecture.
+        options: of its architecture.
+    """
+    outer = network.backbone
+    backbone = outer.backbone if isinstance(outer, SymmetricFeatures) else outer
+    return {
+        "name": name,
+        "options": dict(options),
+        "joined": list(backbone.layers) if isinstance(backbone, JoinedFeatures) else [],
+        "last": backbone.last if isinstance(backbone, JoinedFeatures) else True,
+        "symmetry": outer.symmetry if isinstance(outer, SymmetricFeatures) else "none",
+        "head": kind_of_head(network.head),
+        "features": network.features,
+    }
+
+
 def load_model(path: Path) -> Model:
     """The model in a file; nothing in it is executed.
 
@@ -120,22 +144,26 @@ def load_model(path: Path) -> Model:
         UserError: the file is no model of convolve's, or damaged.
     """
     tensors, card = read_tensors(path, "model")
+    if card.get("task", "") is None:
+        raise UserError(
+            f"{path}: a pre-trained backbone, which predicts nothing by itself",
+            f"Train with it: convolve train DATA network.weights={path}",
+        )
     try:
         task = make_task(card["task"])
         preprocessing = Preprocessing.model_validate(card["preprocessing"])
         architecture = card["network"]
-        name, options, joined = architecture["name"], architecture["options"], architecture["joined"]
+        name, options = architecture["name"], architecture["options"]
         temperature, facts = float(card["temperature"]), card["facts"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its description is damaged ({error})", "Restore it from a copy.") from error
     network = find_architecture(name).create(
         task.outputs, channels=preprocessing.channels, image_hw=preprocessing.image_hw, options=options
     )
-    if joined:
-        network = join(network, joined, features=tensors["head.weight"].shape[1], outputs=task.outputs)
     try:
+        network = _with_other_ends(network, architecture, tensors, outputs=task.outputs)
         network.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: its weights do not fit its network '{name}'", "Restore it from a copy.") from error
     return Model(network.eval(), architecture, task, preprocessing, temperature, facts)
 
@@ -152,12 +180,14 @@ def weights_of_model(path: Path) -> Weights | None:
         return None
     try:
         preprocessing = Preprocessing.model_validate(card["preprocessing"])
-        architecture, facts = card["network"]["name"], card["facts"]
+        architecture, options, facts = card["network"]["name"], card["network"]["options"], card["facts"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its description is damaged ({error})", "Restore it from a copy.") from error
     return Weights(
         name=str(path),
         architecture=architecture,
+        options=options,
+        source="a training of convolve's",
         licence=facts.get("data_licence", ""),
         trained_on=facts.get("data", "unknown images"),
         mean=preprocessing.mean,
@@ -165,13 +195,39 @@ def weights_of_model(path: Path) -> Weights | None:
         sides=(max(preprocessing.image_hw),),
         how_to_get="",
         at_hand=path.exists,
-        load=lambda: read_tensors(path, "model")[0],
+        load=lambda: _backbone_tensors(path),
     )
 
 
-def join(network: Network, layers: Sequence[str], *, features: int, outputs: int) -> Network:
-    """A network that reads its outputs off several layers (see `JoinedFeatures`), its head yet to be loaded."""
-    return Network(JoinedFeatures(network.backbone, layers), torch.nn.Linear(features, outputs), features=features)
+def _with_other_ends(
+    network: Network, architecture: Mapping[str, Any], tensors: Mapping[str, Tensor], *, outputs: int
+) -> Network:
+    """A freshly built network with the joined layers and the head that a description names, yet to be loaded.
+
+    Files from before there were kinds of heads have a linear one where layers are joined, else the network's own.
+    """
+    joined, last = architecture["joined"], architecture.get("last", True)
+    symmetry = architecture.get("symmetry", "none")
+    kind = architecture.get("head", "linear" if joined else OWN_HEAD)
+    backbone = JoinedFeatures(network.backbone, joined, last=last) if joined else network.backbone
+    if symmetry != "none":
+        backbone = SymmetricFeatures(backbone, symmetry)
+    if kind == OWN_HEAD:
+        return Network(backbone, network.head, features=network.features)
+    own = {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items() if name.startswith(_HEAD)}
+    features = architecture["features"] if "features" in architecture else own["weight"].shape[1]
+    return Network(backbone, rebuild_head(kind, own, features=features, outputs=outputs), features=features)
+
+
+def _backbone_tensors(path: Path) -> dict[str, Tensor]:
+    """Those of the backbone, called "backbone.NAME" whatever is wrapped around it."""
+    tensors, card = read_tensors(path, "model")
+    described = card["network"]
+    wrappers = bool(described.get("joined")) + (described.get("symmetry", "none") != "none")
+    wrapper = _BACKBONE * (1 + wrappers)
+    return {
+        _BACKBONE + name.removeprefix(wrapper): tensor for name, tensor in tensors.items() if name.startswith(wrapper)
+    }
 
 
 def _portions(images: Iterable[Path | ImageArray]) -> Iterator[list[Path | ImageArray]]:

@@ -20,11 +20,13 @@ class Library:
         names: the library's own names of its classification networks.
         architecture: the network of a name; raises UserError for a name that is not the library's.
         weights: the weights that the library publishes for a name; loading them may download them.
+        downloaded: the names whose published weights are on this machine already.
     """
 
     names: Callable[[], list[str]]
     architecture: Callable[[str], Architecture]
     weights: Callable[[str], Weights]
+    downloaded: Callable[[], list[str]]
 
 
 LIBRARIES: Registry[Library] = Registry("library of networks", "convolve.networks.libraries")

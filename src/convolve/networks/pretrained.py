@@ -1,7 +1,8 @@
 """Weights that somebody trained before: where they are, what they were trained on, and how to feed them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -15,6 +16,8 @@ class Weights:
     Attributes:
         name: unique, for example "efficientnet_lite0".
         architecture: the network they are for, as a recipe names it.
+        options: of that network, where they are known.
+        source: where they come from: a package, a server, a training of one's own.
         licence: of the weights, an SPDX identifier where there is one; empty = not stated.
         trained_on: the images.
         mean, std: per channel (R, G, B, or grey), of values in [0, 1]; the input is (value - mean) / std.
@@ -26,6 +29,7 @@ class Weights:
 
     name: str
     architecture: str
+    source: str
     licence: str
     trained_on: str
     mean: tuple[float, ...]
@@ -34,6 +38,7 @@ class Weights:
     how_to_get: str
     at_hand: Callable[[], bool]
     load: Callable[[], dict[str, Tensor]]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 PACKAGED_WEIGHTS: Registry[Weights] = Registry("packaged weights", "convolve.networks.weights")

@@ -9,8 +9,9 @@ import torch
 from convolve.errors import UserError
 from convolve.networks.catalogue import all_names, find_architecture, published_weights
 from convolve.networks.cost import cost_of
+from convolve.networks.hub import networks_with_weights
 from convolve.networks.network import ARCHITECTURES, Architecture, Network
-from convolve.networks.pretrained import Weights, find_weights, weights_at_hand
+from convolve.networks.pretrained import Weights, find_weights
 from convolve.randomness import torch_randomness
 
 # The ladder from AlexNet on, and what is worth a try today with few images and no GPU.
@@ -21,6 +22,30 @@ CLASSICS = (
 MOST_AT_ONCE = 60
 _OWN_SIDE, _OWN_OUTPUTS = 32, 10
 _LIBRARY_SIDE, _LIBRARY_OUTPUTS = 224, 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsEntry:
+    """Where the trained weights of a network come from, and what they ask for; plain values.
+
+    Attributes:
+        source: a package, or the server they are downloaded from.
+        how_to_get: what a user does who does not have them.
+        at_hand: whether they are on this machine now: installed, or downloaded before.
+        licence: empty where it is not stated.
+        trained_on: the images.
+        mean, std: per channel, of values in [0, 1]; the input is (value - mean) / std.
+        sides: image sides in pixels that they were trained on.
+    """
+
+    source: str
+    how_to_get: str
+    at_hand: bool
+    licence: str
+    trained_on: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    sides: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +61,7 @@ class ZooEntry:
         parameters: trainable numbers.
         multiply_adds: of one image.
         receptive_field: side in pixels of what a unit of the last feature map sees; None = everything.
-        weights_at_hand: whether trained weights for it are on this machine as a package.
-        licence: of its trained weights, packaged or published; empty where there are none, or it is not stated.
+        weights: its trained weights, packaged or published; None where nobody gives any.
     """
 
     name: str
@@ -48,8 +72,7 @@ class ZooEntry:
     parameters: int
     multiply_adds: int
     receptive_field: int | None
-    weights_at_hand: bool
-    licence: str
+    weights: WeightsEntry | None
 
 
 def zoo(pattern: str = "") -> list[ZooEntry]:
@@ -62,9 +85,8 @@ def zoo(pattern: str = "") -> list[ZooEntry]:
     Raises:
         UserError: no name fits the pattern, or more than `MOST_AT_ONCE` do.
     """
-    with_weights = [weights.architecture for weights in weights_at_hand()]
     if not pattern:
-        return [_entry(name) for name in dict.fromkeys([*ARCHITECTURES, *with_weights, *CLASSICS])]
+        return [_entry(name) for name in dict.fromkeys([*ARCHITECTURES, *networks_with_weights(), *CLASSICS])]
     names = [name for name in all_names() if fnmatchcase(name, pattern)]
     if not names:
         raise UserError(f"no network is called '{pattern}'", 'Put * where anything may stand, as in "timm:resnet*".')
@@ -80,8 +102,7 @@ def _spread(names: list[str], count: int = 8) -> Iterable[str]:
 
 def _entry(name: str) -> ZooEntry:
     architecture = find_architecture(name)
-    packaged = find_weights(name)
-    weights = packaged or _published(name)
+    weights = find_weights(name) or _published(name)
     own = name in ARCHITECTURES
     side = _side(architecture, weights, own)
     outputs = _OWN_OUTPUTS if own else _LIBRARY_OUTPUTS
@@ -95,8 +116,20 @@ def _entry(name: str) -> ZooEntry:
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
         receptive_field=cost.receptive_field,
-        weights_at_hand=packaged is not None and packaged.at_hand(),
-        licence=weights.licence if weights else "",
+        weights=_weights_entry(weights) if weights else None,
+    )
+
+
+def _weights_entry(weights: Weights) -> WeightsEntry:
+    return WeightsEntry(
+        source=weights.source,
+        how_to_get=weights.how_to_get,
+        at_hand=weights.at_hand(),
+        licence=weights.licence,
+        trained_on=weights.trained_on,
+        mean=weights.mean,
+        std=weights.std,
+        sides=weights.sides,
     )
 
 

@@ -154,7 +154,8 @@ class Recipe(Section):
     loss: LossSection = Field(default_factory=LossSection)
     augment: Augmentations = Field(
         default={"preset": "auto"},
-        description="preset = auto, none, digits, photos or symmetric; then one key an augmentation, e.g. rotate = 15",
+        description="preset = auto, none, digits, photos, symmetric, views_of_digits or views_of_photos; then one key "
+        "an augmentation, e.g. rotate = 15",
     )
     compute: ComputeSection = Field(default_factory=ComputeSection)
     budget: Duration | Literal["none"] = Field(

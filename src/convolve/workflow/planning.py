@@ -4,18 +4,22 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
 
 from convolve.data.cache import store
 from convolve.data.dataset import class_counts
 from convolve.data.pack import channel_statistics
 from convolve.data.preprocessing import Preprocessing
 from convolve.errors import UserError, shown
+from convolve.networks.loading import LoadReport
 from convolve.progress import Progress
 from convolve.recipe.file import write_recipe
 from convolve.recipe.schema import Recipe
@@ -24,11 +28,12 @@ from convolve.run.environment import describe_environment
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run
 from convolve.training.calibrate import Calibration, calibrate, candidates
-from convolve.training.compute import Compute, choose_device
-from convolve.training.starts import Job
-from convolve.workflow.build import check_names, recipe_job
+from convolve.training.compute import Compute, choose_device, choose_engine
+from convolve.training.inference import in_test_mode
+from convolve.training.starts import Division, Job
+from convolve.workflow.build import check_names, recipe_job, recipe_start
 from convolve.workflow.data import Member, Opened, Prepared, members, prepare
-from convolve.workflow.plan import Choices, keep_budget, plan_data, plan_training
+from convolve.workflow.plan import Choices, keep_budget, keep_pretraining_budget, plan_data, plan_training
 
 Say = Callable[[str], None]
 """Tells the user a sentence."""
@@ -46,12 +51,14 @@ class Plan:
         preprocessing: measured where training starts from random weights.
         reasons: why, by dotted key.
         calibration: how to compute, and how fast that was.
+        weights: what became of the pre-trained weights, if there are any.
     """
 
     recipe: Recipe
     preprocessing: Preprocessing
     reasons: dict[str, str]
     calibration: Calibration
+    weights: LoadReport | None = None
 
 
 def make_or_read_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[Plan, Prepared]:
@@ -84,6 +91,7 @@ def read_plan(run: Run) -> Plan:
         preprocessing=Preprocessing.model_validate(kept["preprocessing"]),
         reasons=kept["reasons"],
         calibration=Calibration.model_validate(kept["calibration"]),
+        weights=TypeAdapter(LoadReport | None).validate_python(kept.get("weights")),
     )
 
 
@@ -93,7 +101,12 @@ def planned_members(plan: Plan, prepared: Prepared) -> list[Member]:
     assert isinstance(recipe.folds, int)  # noqa: S101
     assert isinstance(recipe.data.validation, float)  # noqa: S101
     return members(
-        prepared, folds=recipe.folds, seeds=recipe.seeds, seed=recipe.seed, validation=recipe.data.validation
+        prepared,
+        folds=recipe.folds,
+        seeds=recipe.seeds,
+        seed=recipe.seed,
+        validation=recipe.data.validation,
+        per_class=recipe.data.per_class,
     )
 
 
@@ -115,7 +128,12 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     assert isinstance(recipe.folds, int)  # noqa: S101
     assert isinstance(recipe.data.validation, float)  # noqa: S101
     trainings = members(
-        prepared, folds=recipe.folds, seeds=recipe.seeds, seed=recipe.seed, validation=recipe.data.validation
+        prepared,
+        folds=recipe.folds,
+        seeds=recipe.seeds,
+        seed=recipe.seed,
+        validation=recipe.data.validation,
+        per_class=recipe.data.per_class,
     )
     own = trainings[-1]
     _check_rows(own)
@@ -130,17 +148,30 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     for key, reason in reasons.items():
         say(f"{key} = {_value(recipe, key)}: {reason}")
     job = recipe_job(recipe, prepared, preprocessing, own, Compute(), run.folder, progress)
+    if job.loaded is not None:
+        say(f"weights: {job.loaded.sentence}")
     calibration = _calibrate(recipe, job, progress)
-    say(f"computing: {calibration.chosen}, {calibration.images_per_second:.0f} images a second")
-    if recipe.start.name != "features":
-        speed = _speed(job, calibration)
-        choices = keep_budget(recipe, images=len(own.train), images_per_second=speed, trainings=len(trainings))
+    speed_told = f", {calibration.images_per_second:.0f} images a second" if calibration.measurements else ""
+    say(f"computing: {calibration.chosen}{speed_told}")
+    if recipe.start.name == "unsupervised":
+        choices = keep_pretraining_budget(
+            recipe,
+            images=len(own.train) + len(own.unlabelled),
+            images_per_second=_speed(job, calibration),
+            trainings=len(trainings),
+        )
+        reasons |= choices.reasons
+        recipe = choices.recipe
+        say(f"start.options = {recipe.start.options}: {choices.reasons['start.options']}")
+    if recipe.start.name != "features" and recipe.start.options.get("then") != "features":
+        seconds = _seconds_of_training(recipe, job, calibration)
+        choices = keep_budget(recipe, seconds=seconds, trainings=len(trainings))
         reasons |= choices.reasons
         recipe = choices.recipe
         for key, reason in choices.reasons.items():
             say(f"{key} = {_value(recipe, key)}: {reason}")
-        say(_forecast(recipe, images=len(own.train), images_per_second=speed, trainings=len(trainings)))
-    plan = Plan(recipe, preprocessing, reasons, calibration)
+        say(_forecast(recipe, images=len(own.train), seconds=seconds, trainings=len(trainings)))
+    plan = Plan(recipe, preprocessing, reasons, calibration, job.loaded)
     _write(run, plan, opened)
     return plan, prepared
 
@@ -155,10 +186,28 @@ def _speed(job: Job, calibration: Calibration) -> float:
     return 1 / ((time.perf_counter() - started) / images + 1 / calibration.images_per_second)
 
 
-def _forecast(recipe: Recipe, *, images: int, images_per_second: float, trainings: int) -> str:
+def _seconds_of_training(recipe: Recipe, job: Job, calibration: Calibration) -> Callable[[int], float]:
+    """How long one training of so many epochs takes, the views that go through a frozen part included."""
+    division = recipe_start(recipe).divide(job.network, job.preprocessing)
+    images = len(job.train_rows)
+    if division.frozen is None:
+        speed = _speed(job, calibration)
+        return lambda epochs: epochs * images / speed
+    batch = job.training_loader().batch(0, 0)
+    _entering(division, job.preprocessing.normalise(batch.images))  # the first pass also prepares the layers
+    started = time.perf_counter()
+    _entering(division, job.preprocessing.normalise(job.training_loader().batch(0, 0).images))
+    view = images * (time.perf_counter() - started) / len(batch.rows)
+    augmented = job.augmentation is not None
+    return lambda epochs: (
+        epochs * images / calibration.images_per_second + division.views(epochs=epochs, augmented=augmented) * view
+    )
+
+
+def _forecast(recipe: Recipe, *, images: int, seconds: Callable[[int], float], trainings: int) -> str:
     epochs = recipe.train.epochs
     assert epochs != "auto"  # noqa: S101
-    total = format_duration(trainings * epochs * images / images_per_second)
+    total = format_duration(trainings * seconds(epochs))
     times = f"{trainings} trainings of " if trainings > 1 else ""
     return f"forecast: {times}{epochs} epochs of {images} images take about {total}"
 
@@ -214,6 +263,7 @@ def _calibrate(recipe: Recipe, job: Job, progress: Progress) -> Calibration:
     """The fastest way to compute; compiling is tried only where the training is long enough to earn it back."""
     settings, epochs = recipe.compute, recipe.train.epochs
     device = choose_device(settings.device)
+    engine = choose_engine(settings.engine, device)
 
     def ways(seconds: float) -> list[Compute]:
         return candidates(
@@ -224,19 +274,36 @@ def _calibrate(recipe: Recipe, job: Job, progress: Progress) -> Calibration:
             seconds_forecast=seconds,
         )
 
+    if recipe.start.name == "features" and engine != "torch":
+        # Nothing to choose from, and making the engine ready costs more than timing it: its speed is told when it runs.
+        # Should torch stand in, the last way of all is mostly the fastest.
+        chosen = ways(0.0)[-1].model_copy(update={"engine": engine, "compiled": False})
+        return Calibration(chosen=chosen, images_per_second=0.0, measurements=())
     measured = _measured(recipe, job, ways(0.0), progress)
     if recipe.start.name == "features":
         return measured
     assert epochs != "auto"  # noqa: S101
     seconds = epochs * len(job.train_rows) / measured.images_per_second
     longer = ways(seconds if recipe.budget == "none" else min(seconds, recipe.budget))
-    return _measured(recipe, job, longer, progress) if len(longer) > len(ways(0.0)) else measured
+    if len(longer) > len(ways(0.0)):
+        measured = _measured(recipe, job, longer, progress)
+    return measured.model_copy(update={"chosen": measured.chosen.model_copy(update={"engine": engine})})
+
+
+def _entering(division: Division, images: Tensor) -> Tensor:
+    """What the trained part of a network is given for these normalised images."""
+    if division.frozen is None:
+        return images
+    with in_test_mode(division.frozen), torch.no_grad():
+        activations: Tensor = division.frozen(images)
+    return activations
 
 
 def _measured(recipe: Recipe, job: Job, ways: list[Compute], progress: Progress) -> Calibration:
     trained = recipe.start.name != "features"
     environment = describe_environment()
-    facts = [environment["processor"], environment["threads"], environment["packages"]["torch"], repr(job.network)]
+    division = recipe_start(recipe).divide(job.network, job.preprocessing)
+    facts = [environment["processor"], environment["threads"], environment["packages"]["torch"], repr(division.trained)]
     facts += [job.preprocessing.image_hw, job.batch_size, trained, [str(way) for way in ways]]
     key = blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
@@ -244,9 +311,9 @@ def _measured(recipe: Recipe, job: Job, ways: list[Compute], progress: Progress)
         loader = job.in_order(job.train_rows[: job.batch_size])
         batch = loader.batch(0, 0)
         measured = calibrate(
-            job.network,
+            division.trained,
             job.task,
-            job.preprocessing.normalise(batch.images),
+            _entering(division, job.preprocessing.normalise(batch.images)),
             batch.targets,
             ways,
             trained=trained,
@@ -271,6 +338,7 @@ def _write(run: Run, plan: Plan, opened: Opened) -> None:
             "preprocessing": plan.preprocessing.model_dump(mode="json"),
             "reasons": plan.reasons,
             "calibration": plan.calibration.model_dump(mode="json"),
+            "weights": asdict(plan.weights) if plan.weights else None,
         },
     )
 

@@ -21,7 +21,7 @@ from convolve.run.history import read_history
 from convolve.see.report.content import DataSummary, Example, NetworkFacts, Report
 from convolve.see.report.content import Member as ReportMember
 from convolve.see.report.page import write_report
-from convolve.workflow.build import recipe_augmentation, recipe_network, recipe_weights
+from convolve.workflow.build import recipe_augmentation, recipe_network, recipe_start, recipe_weights
 from convolve.workflow.data import Prepared
 from convolve.workflow.planning import Plan, planned_members
 from convolve.workflow.results import HeldOut, Judged, judge, own_model, run_task
@@ -138,15 +138,16 @@ def _network_facts(plan: Plan, prepared: Prepared) -> NetworkFacts:
     outputs = run_task(plan, prepared).outputs
     network = recipe_network(recipe, outputs=outputs, preprocessing=preprocessing, seed=recipe.seed).network
     count = sum(parameter.numel() for parameter in network.parameters())
-    head = sum(parameter.numel() for parameter in network.head.parameters())
+    trained = recipe_start(recipe).divide(network, preprocessing).trained
     source = recipe_weights(recipe)
     return NetworkFacts(
         name=recipe.network.name,
         source=find_architecture(recipe.network.name).source,
         parameters=count,
-        trained_parameters=head if recipe.start.name == "features" else count,
+        trained_parameters=sum(parameter.numel() for parameter in trained.parameters()),
         weights=source.trained_on if isinstance(source, Weights) else str(source or "random"),
         licence=source.licence if isinstance(source, Weights) else "",
+        loaded=tuple(plan.weights.rows()) if plan.weights else (),
         start=recipe.start.name,
         image_hw=preprocessing.image_hw,
         fit=preprocessing.fit,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from convolve.deploy.model import Model
-from convolve.networks.joined_features import JoinedFeatures
+from convolve.deploy.model import Model, describe_network
+from convolve.errors import UserError
 from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run, choose_run
 from convolve.run.tensors import read_tensors, write_tensors
-from convolve.training.starts import Trained
+from convolve.training.starts import Job, Trained
 from convolve.workflow.build import recipe_job, recipe_start, recipe_task
 from convolve.workflow.data import Member, Opened, Prepared, open_data
 from convolve.workflow.planning import Plan, Say, make_or_read_plan, planned_members
@@ -58,7 +58,7 @@ def train_opened(recipe: Recipe, opened: Opened, *, out: Path | None, progress: 
             say(f"{run.folder}: this training is finished already")
             return run
         plan, prepared = make_or_read_plan(run, recipe, opened, progress, say)
-        _write_split(run, prepared)
+        _write_split(run, prepared, planned_members(plan, prepared))
         held_out = [
             _train_member(run, plan, prepared, member, progress, say) for member in planned_members(plan, prepared)
         ]
@@ -77,6 +77,7 @@ def _train_member(run: Run, plan: Plan, prepared: Prepared, member: Member, prog
         if member.name:
             say(f"training {member.name}")
         job = recipe_job(plan.recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
+        _check_weights(run, plan, job)
         trained = recipe_start(plan.recipe).train(job)
         _save_model(folder / "model.safetensors", plan, prepared, trained, member)
         # Validation outputs are not kept: the score that chose a model is never reported as its quality.
@@ -103,12 +104,20 @@ def _train_member(run: Run, plan: Plan, prepared: Prepared, member: Member, prog
     return HeldOut(member, tensors["outputs"], **card)
 
 
+def _check_weights(run: Run, plan: Plan, job: Job) -> None:
+    """See that the pre-trained weights are still those that the plan was made for."""
+    if plan.weights and job.loaded and plan.weights.digest != job.loaded.digest:
+        raise UserError(
+            f"{run.folder}: {job.loaded.origin} changed since this training began",
+            "Restore them to go on, or start anew with another --out.",
+        )
+
+
 def _save_model(path: Path, plan: Plan, prepared: Prepared, trained: Trained, member: Member) -> None:
-    recipe, backbone = plan.recipe, trained.network.backbone
-    joined = list(backbone.layers) if isinstance(backbone, JoinedFeatures) else []
+    recipe = plan.recipe
     Model(
         network=trained.network,
-        architecture={"name": recipe.network.name, "options": recipe.network.options, "joined": joined},
+        architecture=describe_network(trained.network, name=recipe.network.name, options=recipe.network.options),
         task=recipe_task(recipe, prepared.dataset, member.train),
         preprocessing=plan.preprocessing,
         temperature=trained.temperature,
@@ -130,13 +139,18 @@ def _keep_best_seed(run: Run, plan: Plan, prepared: Prepared, held_out: list[Hel
         write_atomically(run.model, (run.folder / best.member.name / "model.safetensors").read_bytes())
 
 
-def _write_split(run: Run, prepared: Prepared) -> None:
-    """The split of every image, for people and other tools."""
+def _write_split(run: Run, prepared: Prepared, trainings: list[Member]) -> None:
+    """The split of every image, for people and other tools; "unlabelled" if its label was used by no training."""
+    labelled = {row for one in trainings for rows in (one.train, one.validation, one.held_out) for row in rows.tolist()}
+    splits = [
+        "unlabelled" if usable and row not in labelled else split
+        for row, (split, usable) in enumerate(zip(prepared.splits, prepared.usable, strict=True))
+    ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "split", "hash"])
     for sample, split, digest, usable in zip(
-        prepared.dataset.samples, prepared.splits, prepared.hashes, prepared.usable, strict=True
+        prepared.dataset.samples, splits, prepared.hashes, prepared.usable, strict=True
     ):
         writer.writerow([sample.name, split if usable else "broken", digest])
     write_atomically(run.split, text.getvalue())

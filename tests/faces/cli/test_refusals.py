@@ -30,6 +30,7 @@ KEYS = {
     "network.options.hidden=abc": "network.options.hidden='abc'",
     "network.weights=gone.safetensors": "network.weights=gone.safetensors: there is no such file",
     "start=feature": "unknown start 'feature'\n  Did you mean 'features'",
+    "start=runs/gone": "start=runs/gone: there is no such run or file",
     "start=features": "no pre-trained weights for network 'mlp'",
     "start.options.layer=last": "start.options: unknown option 'layer'",
     "optimiser=sdg": "unknown optimiser 'sdg'\n  Did you mean 'sgd'",

@@ -26,7 +26,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "brightness": 0.1,
         "contrast": 0.1,
     },
+    # Pre-training without labels: two views shall have in common what the image shows, and as little else as can be.
+    "views_of_digits": {"rotate": 15.0, "shear": 15.0, "crop": {"area": 0.5}, "contrast": 0.4},
+    "views_of_photos": {
+        "crop": {"area": 0.2},
+        "flip_horizontal": True,
+        "brightness": 0.4,
+        "contrast": 0.4,
+        "saturation": 0.4,
+        "hue": 0.1,
+    },
 }
+
+
+def preset_of_views(*, channels: int, image_hw: tuple[int, int]) -> str:
+    """The preset that pre-training draws views from, by the kind of images: small grey ones are taken for characters.
+
+    Args:
+        channels: 1 or 3.
+        image_hw: pixels.
+    """
+    return "views_of_digits" if channels == 1 and max(image_hw) <= 32 else "views_of_photos"
 
 
 def with_preset(augment: Mapping[str, Any]) -> dict[str, Any]:

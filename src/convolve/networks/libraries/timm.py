@@ -56,6 +56,19 @@ def _architecture(name: str) -> Architecture:
     )
 
 
+def _downloaded() -> list[str]:
+    """The names, with their tags, of what the cache of the Hugging Face Hub holds of timm."""
+    import timm
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    names = {one.repo_id.removeprefix("timm/") for one in repositories if one.repo_id.startswith("timm/")}
+    return sorted(name for name in names.intersection(timm.list_pretrained()) if _weights(name).at_hand())
+
+
 def _weights(name: str) -> Weights:
     facts = _published(name)
     if not facts or not facts.hf_hub_id:
@@ -78,6 +91,7 @@ def _weights(name: str) -> Weights:
     return Weights(
         name=f"hub:timm:{name}",
         architecture=f"timm:{name}",
+        source=f"huggingface.co/{facts.hf_hub_id}",
         licence=facts.license or "",
         trained_on=facts.tag,
         mean=facts.mean,
@@ -89,4 +103,4 @@ def _weights(name: str) -> Weights:
     )
 
 
-LIBRARIES.add("timm", Library(names=_names, architecture=_architecture, weights=_weights))
+LIBRARIES.add("timm", Library(names=_names, architecture=_architecture, weights=_weights, downloaded=_downloaded))

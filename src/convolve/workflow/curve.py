@@ -1,0 +1,272 @@
+"""`convolve curve`: accuracy against the number of training images, and what more of them would bring."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convolve.data.dataset import class_counts
+from convolve.data.splitting import assign_folds, count_units
+from convolve.errors import UserError, unknown_name
+from convolve.progress import Progress
+from convolve.recipe.schema import Recipe
+from convolve.recipe.values import format_duration
+from convolve.run.files import write_atomically
+from convolve.run.folder import Run
+from convolve.see.report.learning_curve import write_curve
+from convolve.training.starts import STARTS
+from convolve.workflow.build import recipe_job, recipe_start
+from convolve.workflow.curve_figures import rung_figures
+from convolve.workflow.curve_sizes import curve_sizes, first_units, nested_order
+from convolve.workflow.data import Member, Opened, Prepared, open_data
+from convolve.workflow.plan import keep_budget, plan_data, plan_training
+from convolve.workflow.planning import Plan, Say, make_or_read_plan, planned_members, recipe_for
+from convolve.workflow.results import run_task
+from convolve.workflow.study import choose_study
+
+_FEATURE_DRAWS = 3
+_INNER_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """What the points of one rung share.
+
+    Attributes:
+        recipe: as asked for, with this start.
+        chosen: the same with the choices made that do not depend on the number of images.
+        plan: for all images.
+        prepared: the data.
+        all_images: the training on all images.
+        sizes: of the points, ascending.
+        draws: subsets drawn at each size but the largest.
+    """
+
+    name: str
+    recipe: Recipe
+    chosen: Recipe
+    plan: Plan
+    prepared: Prepared
+    all_images: Member
+    sizes: list[int]
+    draws: int
+
+    def points(self) -> list[tuple[int, int]]:
+        """(draw, size) of all trainings; of all images there is one subset only."""
+        small = [(draw, size) for draw in range(self.draws) for size in self.sizes[:-1]]
+        return [*small, (0, self.sizes[-1])]
+
+
+def learning_curve(
+    recipe: Recipe, *, rungs: Sequence[str], draws: int | None, out: Path | None, progress: Progress, say: Say
+) -> tuple[Run, dict[str, Any]]:
+    """Train on more and more of the training images, judging each time on the same test images.
+
+    Args:
+        recipe: as for `train`; its budget is for all trainings of the curve together.
+        rungs: starts to compare; empty = the recipe's, or frozen features where there are weights.
+        draws: subsets at each size; None = 3 for features, 1 for starts that train a network each time.
+        out: the study's folder; None = the next free one below runs/curve/.
+        progress: told how far it is.
+        say: told what was chosen and why.
+
+    Returns:
+        The folder, and everything measured, plain JSON values.
+
+    Raises:
+        UserError: the input cannot be used; points that are done are kept.
+    """
+    if recipe.folds not in ("auto", 0) or recipe.seeds != 1:
+        raise UserError(
+            "folds and seeds do not go with a learning curve: every point is judged on the same test images",
+            "Leave them out; --draws says how often each size is drawn.",
+        )
+    for name in rungs:
+        if name not in STARTS:
+            raise unknown_name("rung", name, STARTS)
+    recipe = recipe.model_copy(update={"folds": 0})
+    opened = _with_test_split(open_data(recipe.data, progress), say)
+    resolved = recipe_for(opened, recipe).recipe.start.name
+    names = list(dict.fromkeys(rungs)) or [_usual_rung(recipe, resolved)]
+    request = {"recipe": json.loads(recipe.model_dump_json()), "rungs": names, "draws": draws}
+    study = choose_study("curve", opened.dataset.name, request, out)
+    with study.locked():
+        kept = study.read("curve")
+        if kept is not None:
+            say(f"{study.folder}: this curve is finished already")
+            return study, kept
+        trained = [name for name in names if name != "features"]
+        curves = []
+        for name in names:
+            start = recipe.start if name == resolved else recipe.start.model_copy(update={"name": name, "options": {}})
+            with_start = recipe.model_copy(update={"start": start})
+            rung = _plan_rung(study, name, with_start, opened, draws, progress, say)
+            curves.append((rung, _measure(study, rung, len(trained), progress, say)))
+        results = _results(study, opened, curves)
+        for kind, content in write_curve(study.folder / "curve.html", results).items():
+            write_atomically(study.folder / f"curve.{kind}", content)
+        # Last of all: a study with figures is whole.
+        study.write("curve", results)
+    return study, results
+
+
+def _with_test_split(opened: Opened, say: Say) -> Opened:
+    given = opened.dataset.given_splits
+    if not given or "test" in given or given == {"train"}:
+        return opened
+    say("the data has no test split: its other splits are put aside, and a test split is drawn by the seed")
+    free = tuple(replace(sample, split=None) for sample in opened.dataset.samples)
+    return replace(opened, dataset=replace(opened.dataset, samples=free))
+
+
+def _usual_rung(recipe: Recipe, resolved: str) -> str:
+    if recipe.start.name != "auto" or resolved == "scratch":
+        return resolved
+    return "features"
+
+
+def _plan_rung(
+    study: Run, name: str, recipe: Recipe, opened: Opened, draws: int | None, progress: Progress, say: Say
+) -> _Rung:
+    chosen = plan_data(recipe, opened.dataset, opened.survey)[0].recipe
+    plan, prepared = make_or_read_plan(Run(study.member(name)), recipe, opened, progress, say)
+    [own] = planned_members(plan, prepared)
+    if len(own.held_out) == 0:
+        raise UserError(
+            f"{opened.dataset.name}: no images are kept for testing", "Raise data.test, for example to 0.2."
+        )
+    sizes = curve_sizes(len(own.train) + len(own.validation), len(opened.dataset.classes))
+    often = draws or (_FEATURE_DRAWS if name == "features" else 1)
+    return _Rung(name, recipe, chosen, plan, prepared, own, sizes, often)
+
+
+def _measure(study: Run, rung: _Rung, sharing: int, progress: Progress, say: Say) -> list[dict[str, Any]]:
+    """Train and judge every point that is not there yet; each is kept as soon as it is done."""
+    path = study.member(rung.name) / "points.jsonl"
+    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    finished = {(point["draw"], point["size"]) for point in done}
+    todo = [point for point in rung.points() if point not in finished]
+    recipes = {point: _sized_recipe(rung, *point, sharing=sharing) for point in todo}
+    if rung.name != "features" and todo:
+        say(_forecast(rung, recipes))
+    total = sum(size for _, size in todo)
+    for number, (draw, size) in enumerate(todo):
+        progress(f"{rung.name}, training images", sum(s for _, s in todo[:number]), total)
+        done.append(_judge_point(study, rung, draw, size, recipes[draw, size], progress))
+        write_atomically(path, "".join(json.dumps(point) + "\n" for point in done))
+    progress(f"{rung.name}, training images", total, total)
+    return sorted(done, key=lambda point: (point["images"], point["draw"]))
+
+
+def _sized_recipe(rung: _Rung, draw: int, size: int, *, sharing: int) -> Recipe:
+    """The plan for fewer images: what `train` would choose for them, within the point's part of the budget."""
+    member = _subset(rung, draw, size)
+    recipe = plan_training(rung.chosen, rung.prepared.dataset, member.train, rung.plan.preprocessing).recipe
+    if rung.name == "features" or recipe.budget == "none":
+        return recipe
+    part = size / sum(other for _, other in rung.points()) / sharing
+    recipe = recipe.model_copy(update={"budget": recipe.budget * part})
+    speed = rung.plan.calibration.images_per_second
+    return keep_budget(recipe, seconds=lambda epochs: epochs * len(member.train) / speed, trainings=1).recipe
+
+
+def _forecast(rung: _Rung, recipes: dict[tuple[int, int], Recipe]) -> str:
+    images = sum(size * int(recipe.train.epochs) for (_, size), recipe in recipes.items())
+    seconds = images / rung.plan.calibration.images_per_second
+    return (
+        f"forecast: {rung.name} trains a network for each of {len(recipes)} points, together at least "
+        f"{format_duration(seconds)} (the budget is for all of them)"
+    )
+
+
+def _subset(rung: _Rung, draw: int, size: int) -> Member:
+    """The training on a part of the images; the others may still be looked at without their labels."""
+    own, prepared = rung.all_images, rung.prepared
+    rows = np.sort(np.concatenate([own.train, own.validation]))
+    if size >= len(rows):
+        return own
+    samples = [prepared.dataset.samples[row] for row in rows]
+    splits = np.where(np.isin(rows, own.train), "train", "validation").tolist()
+    hashes = [prepared.hashes[row] for row in rows]
+    order = nested_order(samples, splits, hashes, seed=own.seed, draw=draw)
+    chosen = rows[first_units(order, size)]
+    train, validation = np.intersect1d(chosen, own.train), np.intersect1d(chosen, own.validation)
+    if len(validation) == 0:
+        # Where so few were drawn that none is for choosing, one of them has to be.
+        validation, train = train[-1:], train[:-1]
+    unlabelled = np.union1d(own.unlabelled, np.setdiff1d(rows, chosen))
+    return replace(own, seed=own.seed + draw, train=train, validation=validation, unlabelled=unlabelled)
+
+
+def _judge_point(study: Run, rung: _Rung, draw: int, size: int, recipe: Recipe, progress: Progress) -> dict[str, Any]:
+    member = _subset(rung, draw, size)
+    folder = study.member(rung.name) / f"draw-{draw}-images-{size}"
+    folder.mkdir(exist_ok=True)
+    prepared = _with_inner_folds(rung, member)
+    plan = rung.plan
+    job = recipe_job(recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
+    trained = recipe_start(recipe).train(job)
+    outputs = trained.outputs(job, member.held_out)
+    task = run_task(plan, prepared)
+    samples = [prepared.dataset.samples[row] for row in member.held_out]
+    targets = task.pack_targets(samples)
+    results = task.results(outputs, targets, temperature=trained.temperature)
+    fared = task.image_results(task.probabilities(outputs, temperature=trained.temperature), targets)
+    # The checkpoints have done their work.
+    shutil.rmtree(folder)
+    return {
+        "draw": draw,
+        "size": size,
+        "images": len(member.train) + len(member.validation),
+        "accuracy": results["accuracy"],
+        "seconds": trained.seconds,
+        "right": "".join(str(int(one.right)) for one in fared),
+        "recalls": [row["recall"] for row in results["per_class"]],
+    }
+
+
+def _with_inner_folds(rung: _Rung, member: Member) -> Prepared:
+    """Folds of the few images at hand: those of all images may leave a class without any in one part."""
+    prepared = rung.prepared
+    if member is rung.all_images:
+        return prepared
+    rows = np.sort(np.concatenate([member.train, member.validation]))
+    few = prepared.dataset.keep(rows.tolist())
+    free = replace(few, samples=tuple(replace(sample, split=None) for sample in few.samples))
+    hashes = [prepared.hashes[row] for row in rows]
+    folds: NDArray[np.int64] = prepared.inner_folds.copy()
+    number = min(_INNER_FOLDS, count_units(free, hashes))
+    folds[rows] = assign_folds(free, seed=member.seed, folds=number, hashes=hashes)
+    return replace(prepared, inner_folds=folds)
+
+
+def _results(study: Run, opened: Opened, curves: list[tuple[_Rung, list[dict[str, Any]]]]) -> dict[str, Any]:
+    first, dataset = curves[0][0], opened.dataset
+    own = first.all_images
+    rows = np.concatenate([own.train, own.validation])
+    groups = [dataset.samples[row].group for row in own.held_out]
+    counts = class_counts((dataset.samples[row] for row in rows), len(dataset.classes))
+    tested = class_counts((dataset.samples[row] for row in own.held_out), len(dataset.classes))
+    rungs = [
+        rung_figures(
+            rung.name, points, classes=dataset.classes, train=counts, tested=tested, groups=groups, seed=own.seed
+        )
+        for rung, points in curves
+    ]
+    return {
+        "data": dataset.name,
+        "network": first.plan.recipe.network.name,
+        "training_images": len(rows),
+        "test_images": len(own.held_out),
+        "groups": len({group for group in groups if group is not None}) or None,
+        "classes": list(dataset.classes),
+        "seed": own.seed,
+        "budget": first.plan.recipe.budget,
+        "rungs": rungs,
+        "folder": str(study.folder),
+    }

@@ -1,0 +1,276 @@
+"""`convolve ladder`: the rungs of a ladder trained under one budget on the same splits, and what each one buys."""
+
+import gc
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from convolve.errors import UserError, unknown_name
+from convolve.progress import Progress
+from convolve.recipe.file import make_recipe
+from convolve.recipe.schema import Recipe
+from convolve.recipe.values import format_duration, override
+from convolve.run.folder import Run
+from convolve.see.report.ladder import write_ladder
+from convolve.workflow.build import check_names
+from convolve.workflow.comparison import compare_runs
+from convolve.workflow.data import Opened, open_data
+from convolve.workflow.ladders import LADDERS, Ladder, Rung
+from convolve.workflow.memory import watched_memory
+from convolve.workflow.plan import plan_data
+from convolve.workflow.planning import Say, prepare_planned, recipe_for
+from convolve.workflow.study import choose_study
+from convolve.workflow.train import train_opened
+
+_LEVEL = 0.05
+# What planning and judging take is not in a training's budget, so that the whole keeps to the ladder's.
+_FOR_TRAINING = 0.9
+_LEAST_SECONDS = 1.0
+
+
+def climb(
+    name: str, recipe: Recipe, *, rungs: Sequence[str], out: Path | None, progress: Progress, say: Say
+) -> tuple[Run, dict[str, Any]]:
+    """Train every rung of a ladder, or go on where the same command stopped.
+
+    Args:
+        name: of the ladder.
+        recipe: as for `train`; its budget is for all rungs together.
+        rungs: some of the ladder's; empty = all that can run here.
+        out: the study's folder; each rung is a run in it. None = the next free one below runs/ladder/.
+        progress: told how far it is.
+        say: told what was chosen and why.
+
+    Returns:
+        The folder, and the comparison, plain JSON values.
+
+    Raises:
+        UserError: the input cannot be used, or no rung can run; finished rungs are kept.
+    """
+    ladder = LADDERS[name]
+    chosen = _chosen_rungs(ladder, recipe, rungs)
+    opened = open_data(recipe.data, progress)
+    recipes, skipped = _runnable(chosen, recipe, opened, asked=bool(rungs))
+    request = {"ladder": name, "recipe": json.loads(recipe.model_dump_json()), "rungs": [one.name for one in chosen]}
+    study = choose_study("ladder", f"{name}/{opened.dataset.name}", request, out)
+    with study.locked():
+        kept = study.read("ladder")
+        if kept is not None:
+            say(f"{study.folder}: this ladder is finished already")
+            return study, kept
+        for left_out, reason in skipped.items():
+            say(f"left out: {left_out}: {reason}")
+        _say_budget(recipe, chosen, recipes, say)
+        measured = _decode(study, next(iter(recipes.values())), opened, progress)
+        order = sorted((one for one in chosen if one.name in recipes), key=lambda one: not one.quick)
+        for number, rung in enumerate(order):
+            try:
+                _train_rung(study, rung, recipes[rung.name], opened, measured, len(order) - number, progress, say)
+            except UserError as error:
+                if len(skipped) + 1 == len(chosen):
+                    raise
+                skipped[rung.name] = error.problem
+                say(f"left out: {rung.name}: {error.problem}")
+        results = _results(study, ladder, chosen, measured, skipped, opened)
+        write_ladder(study.folder / "ladder.html", results)
+        # Last of all: a study with figures is whole.
+        study.write("ladder", results)
+    return study, results
+
+
+def _chosen_rungs(ladder: Ladder, recipe: Recipe, names: Sequence[str]) -> list[Rung]:
+    usual = Recipe.model_fields[ladder.section].get_default(call_default_factory=True)
+    if getattr(recipe, ladder.section) != usual:
+        raise UserError(
+            f"{ladder.section}: the ladder '{ladder.name}' sets it itself, rung by rung",
+            "Leave it out; --rungs chooses some of the rungs.",
+        )
+    known = [rung.name for rung in ladder.rungs]
+    for name in names:
+        if name not in known:
+            raise unknown_name("rung", name, known)
+    return [rung for rung in ladder.rungs if not names or rung.name in names]
+
+
+def _runnable(
+    rungs: Sequence[Rung], recipe: Recipe, opened: Opened, *, asked: bool
+) -> tuple[dict[str, Recipe], dict[str, str]]:
+    """The recipe of each rung, and for those that cannot run here, why."""
+    recipes: dict[str, Recipe] = {}
+    skipped: dict[str, str] = {}
+    for rung in rungs:
+        table = json.loads(recipe.model_dump_json())
+        try:
+            changed = make_recipe(override(table, rung.settings))
+            check_names(recipe_for(opened, changed).recipe)
+        except UserError as error:
+            # A rung that was asked for by name is missed; and what stops all of them is a mistake in the input.
+            if asked or len(skipped) + 1 == len(rungs):
+                raise
+            skipped[rung.name] = error.problem
+        else:
+            recipes[rung.name] = changed
+    return recipes, skipped
+
+
+def _say_budget(recipe: Recipe, rungs: Sequence[Rung], recipes: dict[str, Recipe], say: Say) -> None:
+    names = [rung.name for rung in rungs if rung.name in recipes]
+    quick = [rung.name for rung in rungs if rung.quick and rung.name in recipes]
+    if recipe.budget == "none":
+        say(f"rungs: {', '.join(names)}; no limit of time")
+        return
+    first = f"; {', '.join(quick)} first, which needs little" if quick else ""
+    say(
+        f"budget: {format_duration(recipe.budget)} for {len(names)} rungs ({', '.join(names)}){first}; what is left is "
+        "shared equally by those that are left"
+    )
+
+
+def _decode(study: Run, recipe: Recipe, opened: Opened, progress: Progress) -> dict[str, Any]:
+    """Decode the images beforehand, so that the first rung does not pay for all."""
+    measured: dict[str, Any] = study.read("measured") or {"decoding_seconds": 0.0, "rungs": {}}
+    started = time.monotonic()
+    choices, preprocessing, _ = plan_data(recipe, opened.dataset, opened.survey)
+    prepare_planned(choices.recipe, opened, preprocessing, progress)
+    measured["decoding_seconds"] += time.monotonic() - started
+    study.write("measured", measured)
+    return measured
+
+
+def _train_rung(
+    study: Run,
+    rung: Rung,
+    recipe: Recipe,
+    opened: Opened,
+    measured: dict[str, Any],
+    left: int,
+    progress: Progress,
+    say: Say,
+) -> None:
+    folder = study.folder / rung.name
+    if Run(folder).read("results") is not None:
+        say(f"{rung.name}: finished already")
+        return
+    begun = Run(folder).read("request")
+    budget = recipe.budget if begun is None else begun["budget"]
+    if begun is None and budget != "none":
+        spent = measured["decoding_seconds"] + sum(one["seconds"] for one in measured["rungs"].values())
+        budget = round(max(_LEAST_SECONDS, (budget - spent) / left * _FOR_TRAINING), 1)
+    limit = "no limit of time" if budget == "none" else f"up to {format_duration(budget)} of training"
+    say(f"\n{rung.name}: {limit}")
+    before = measured["rungs"].get(rung.name, {"seconds": 0.0, "peak_bytes": 0})
+    gc.collect()
+    started = time.monotonic()
+    with watched_memory() as memory:
+        try:
+            train_opened(recipe.model_copy(update={"budget": budget}), opened, out=folder, progress=progress, say=say)
+        finally:
+            # Those of an interrupted session count as well.
+            measured["rungs"][rung.name] = {
+                "seconds": before["seconds"] + time.monotonic() - started,
+                "peak_bytes": max(before["peak_bytes"], memory.peak),
+                "before_bytes": memory.before,
+            }
+            study.write("measured", measured)
+
+
+def _results(
+    study: Run,
+    ladder: Ladder,
+    rungs: Sequence[Rung],
+    measured: dict[str, Any],
+    skipped: dict[str, str],
+    opened: Opened,
+) -> dict[str, Any]:
+    finished = [rung.name for rung in rungs if rung.name not in skipped]
+    runs = [Run(study.folder / name) for name in finished]
+    rows = [_row(run, name, measured["rungs"]) for run, name in zip(runs, finished, strict=True)]
+    tests = compare_runs(runs)["tests"] if len(runs) > 1 else []
+    names = {str(run.folder): name for run, name in zip(runs, finished, strict=True)}
+    return {
+        "ladder": ladder.name,
+        "about": ladder.about,
+        "data": opened.dataset.name,
+        "network": runs[0].read("results")["network"],
+        "judged": rows[0]["split"],
+        "images": rows[0]["n"],
+        "decoding_seconds": measured["decoding_seconds"],
+        "rungs": rows,
+        "left_out": [{"rung": name, "reason": reason} for name, reason in skipped.items()],
+        "comparisons": corrected_tests(tests, names),
+        "folder": str(study.folder),
+    }
+
+
+def _row(run: Run, name: str, measured: dict[str, Any]) -> dict[str, Any]:
+    results = run.read("results")
+    judged = results.get("test") or results.get("out_of_fold")
+    if judged is None:
+        raise UserError(f"{run.folder}: it has no test images, so nothing to compare", "Give folds=5.")
+    memory = measured[name]
+    with safe_open(run.model, framework="pt") as file:
+        sizes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    return {
+        "rung": name,
+        "split": judged["split"],
+        "n": judged["n"],
+        "accuracy": judged["accuracy"],
+        "accuracy_ci95": judged["accuracy_ci95"],
+        "balanced_accuracy": judged["balanced_accuracy"],
+        "seconds": memory["seconds"],
+        "trained_parameters": results.get("trained_parameters", _trained(results["start"], sizes)),
+        "peak_bytes": memory["peak_bytes"],
+        "before_bytes": memory.get("before_bytes"),
+        "report": f"{name}/report.html",
+    }
+
+
+def _trained(start: str, sizes: dict[str, list[int]]) -> int:
+    """Numbers in the model file that training set; batch norm's counters and running statistics are none."""
+    count = 0
+    for key, shape in sizes.items():
+        of_head = key.startswith("head.")
+        statistic = key.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked")
+        if not statistic and (of_head or start != "features"):
+            size = 1
+            for side in shape:
+                size *= side
+            count += size
+    return count
+
+
+def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> list[dict[str, Any]]:
+    """McNemar's tests with Holm's correction: of many pairs of equals, one would look different by chance.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
+    """
+    ordered = sorted(tests, key=lambda test: test["p_value"])
+    corrected, largest = [], 0.0
+    for number, test in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - number) * test["p_value"]))
+        first, second = (names[folder] for folder in test["runs"])
+        only_first, only_second = test["right_only_in"]
+        better, worse = (first, second) if only_first >= only_second else (second, first)
+        real = largest < _LEVEL
+        words = (
+            f"{better} is better than {worse} by more than chance"
+            if real
+            else (f"{first} and {second} are not distinguishable")
+        )
+        corrected.append(
+            {
+                "rungs": [first, second],
+                "n": test["n"],
+                "right_only_in": [only_first, only_second],
+                "p_value": largest,
+                "more_than_chance": real,
+                "better": better if real else None,
+                "words": f"{words} on {test['n']:,} images: {only_first} right only by {first}, {only_second} only by "
+                f"{second} (p = {largest:.2g})",
+            }
+        )
+    return corrected

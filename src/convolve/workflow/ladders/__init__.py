@@ -1,0 +1,40 @@
+"""Ladders: trainings that differ in one part, rung by rung; one file each."""
+
+from dataclasses import dataclass
+
+from convolve.registry import Registry
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to train.
+
+    Attributes:
+        name: in tables, and of the run's folder.
+        settings: `key=value`, laid over the recipe.
+        quick: needs little time, and so is trained first: what it leaves of the budget goes to the others.
+    """
+
+    name: str
+    settings: tuple[str, ...]
+    quick: bool = False
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Rungs from the plainest to the most refined.
+
+    Attributes:
+        name: unique.
+        about: what changes from rung to rung.
+        section: the recipe's section that the rungs set, and a user therefore may not.
+        rungs: in order.
+    """
+
+    name: str
+    about: str
+    section: str
+    rungs: tuple[Rung, ...]
+
+
+LADDERS: Registry[Ladder] = Registry("ladder", "convolve.workflow.ladders")

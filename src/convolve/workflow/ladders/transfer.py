@@ -1,0 +1,17 @@
+from convolve.training.starts import STARTS
+from convolve.workflow.ladders import LADDERS, Ladder, Rung
+
+_ORDER = ("scratch", "unsupervised", "finetune", "features")
+
+LADDERS.add(
+    "transfer",
+    Ladder(
+        name="transfer",
+        about="where the weights start from, and which of them are trained",
+        section="start",
+        rungs=tuple(
+            Rung(name, (f"start={name}",), quick=name == "features")
+            for name in [*(name for name in _ORDER if name in STARTS), *(name for name in STARTS if name not in _ORDER)]
+        ),
+    ),
+)
