@@ -183,6 +183,12 @@ def _count(options: Mapping[str, Option], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
+def trains_backbone(recipe: Recipe) -> bool:
+    """Whether labels train more than a classifier on frozen features."""
+    name, then = recipe.start.name, recipe.start.options.get("then")
+    return name != "features" and (name != "unsupervised" or then == "finetune")
+
+
 def changed(recipe: Recipe, section: str, **values: Any) -> Recipe:
     """A recipe with other values in one section."""
     part: Section = getattr(recipe, section)
@@ -351,7 +357,7 @@ def _augmentations(recipe: Recipe, preprocessing: Preprocessing) -> tuple[dict[s
 
 
 def _preset(recipe: Recipe, preprocessing: Preprocessing) -> tuple[str, str]:
-    if recipe.start.name == "features" or recipe.start.options.get("then") == "features":
+    if not trains_backbone(recipe):
         return "none", "frozen features are computed once, from the images as they are"
     if preprocessing.channels == 1 and max(preprocessing.image_hw) <= 32:
         return "digits", "small grey images are taken for characters: turned and shifted a little, never mirrored"

@@ -33,7 +33,14 @@ from convolve.training.inference import in_test_mode
 from convolve.training.starts import Division, Job
 from convolve.workflow.build import check_names, recipe_job, recipe_start
 from convolve.workflow.data import Member, Opened, Prepared, members, prepare
-from convolve.workflow.plan import Choices, keep_budget, keep_pretraining_budget, plan_data, plan_training
+from convolve.workflow.plan import (
+    Choices,
+    keep_budget,
+    keep_pretraining_budget,
+    plan_data,
+    plan_training,
+    trains_backbone,
+)
 
 Say = Callable[[str], None]
 """Tells the user a sentence."""
@@ -163,7 +170,7 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
         reasons |= choices.reasons
         recipe = choices.recipe
         say(f"start.options = {recipe.start.options}: {choices.reasons['start.options']}")
-    if recipe.start.name != "features" and recipe.start.options.get("then") != "features":
+    if trains_backbone(recipe):
         seconds = _seconds_of_training(recipe, job, calibration)
         choices = keep_budget(recipe, seconds=seconds, trainings=len(trainings))
         reasons |= choices.reasons

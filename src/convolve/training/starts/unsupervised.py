@@ -35,7 +35,7 @@ class Unsupervised:
         method: str = "vicreg",
         epochs: Annotated[int, Field(ge=0)] = 0,
         images: Annotated[int, Field(ge=0)] = 0,
-        then: Literal["features", "finetune"] = "finetune",
+        then: Literal["features", "finetune"] = "features",
     ) -> None:
         kind = PRETRAINING[method]
         self.method: Method = kind()
