@@ -14,11 +14,15 @@ from convolve.data.augment.transform import Mixing
 from convolve.data.cache import discard, store
 from convolve.data.loader import Loader
 from convolve.errors import UserError, shown
+from convolve.networks.cost import cost_of
 from convolve.training.engines.choice import checked_runner
 from convolve.training.inference import in_test_mode
-from convolve.training.starts import Job
+from convolve.training.starts import Job, Trained
 
 _KIND = "features"
+# Multiply-adds. An engine takes seconds to convert a network; below, torch is done before that: a rule without a clock,
+# so that the same training computes the same way every time.
+_WORTH_CONVERTING = 200e9
 
 
 def frozen_features(job: Job, backbone: nn.Module, *, name: str) -> Tensor:
@@ -83,6 +87,15 @@ def frozen_outputs(
         return _load(store(_KIND, key, write), rows=len(rows))
 
 
+def outputs_of(trained: Trained, job: Job, rows: NDArray[np.int64]) -> Tensor:
+    """(M, K) float32 outputs of a trained network for rows (M,) of the pack, at least one."""
+    if trained.features is None:
+        return torch.from_numpy(np.array(frozen_outputs(job, trained.network, name="outputs", rows=rows, draw=None)))
+    with torch.inference_mode():
+        outputs: Tensor = trained.network.head.cpu()(trained.features[torch.from_numpy(rows)])
+    return outputs.float()
+
+
 def module_digest(module: nn.Module) -> str:
     """Of a module's layers and weights: the same for the same function of the images."""
     digest = blake2b(repr(module).encode(), digest_size=16)
@@ -106,7 +119,12 @@ def _computed(job: Job, module: nn.Module, loader: Loader, epoch: int, *, key: s
     def images(step: int) -> Tensor:
         return job.preprocessing.normalise(loader.batch(epoch, step).images)
 
-    run = checked_runner(module, images(0), job.compute, key=key, required=job.engine_required, progress=job.progress)
+    first, compute = images(0), job.compute
+    channels, height, width = first.shape[1:]
+    work = loader.steps * len(first) * cost_of(module, channels=channels, image_hw=(height, width)).multiply_adds
+    if work < _WORTH_CONVERTING and not job.engine_required:
+        compute = compute.model_copy(update={"engine": "torch"})
+    run = checked_runner(module, first, compute, key=key, required=job.engine_required, progress=job.progress)
     done, started = 0, time.monotonic()
     for step in range(loader.steps):
         outputs = run(images(step)).numpy()

@@ -19,6 +19,7 @@ from convolve.recipe.values import format_duration
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run
 from convolve.see.report.learning_curve import write_curve
+from convolve.training.features import outputs_of
 from convolve.training.starts import STARTS
 from convolve.workflow.build import recipe_job, recipe_start
 from convolve.workflow.curve_figures import rung_figures
@@ -211,7 +212,7 @@ def _judge_point(study: Run, rung: _Rung, draw: int, size: int, recipe: Recipe, 
     plan = rung.plan
     job = recipe_job(recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
     trained = recipe_start(recipe).train(job)
-    outputs = trained.outputs(job, member.held_out)
+    outputs = outputs_of(trained, job, member.held_out)
     task = run_task(plan, prepared)
     samples = [prepared.dataset.samples[row] for row in member.held_out]
     targets = task.pack_targets(samples)

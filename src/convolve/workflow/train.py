@@ -14,6 +14,7 @@ from convolve.recipe.schema import Recipe
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run, choose_run
 from convolve.run.tensors import read_tensors, write_tensors
+from convolve.training.features import outputs_of
 from convolve.training.starts import Job, Trained
 from convolve.workflow.build import recipe_job, recipe_start, recipe_task
 from convolve.workflow.data import Member, Opened, Prepared, open_data
@@ -85,7 +86,7 @@ def _train_member(run: Run, plan: Plan, prepared: Prepared, member: Member, prog
             outputs,
             "outputs",
             {
-                "outputs": trained.outputs(job, member.held_out)
+                "outputs": outputs_of(trained, job, member.held_out)
                 if len(member.held_out)
                 else torch.empty(0, job.task.outputs)
             },

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,7 +19,6 @@ from convolve.progress import Progress
 from convolve.registry import Registry
 from convolve.training.compute import Compute
 from convolve.training.fit import FitSettings
-from convolve.training.inference import compute_outputs
 from convolve.training.schedules import Schedule
 from convolve.training.task import Task
 
@@ -123,16 +121,6 @@ class Trained:
     images_per_second: float
     features: Tensor | None = None
     notes: tuple[str, ...] = ()
-
-    def outputs(self, job: Job, rows: NDArray[np.int64]) -> Tensor:
-        """(N, K) float32 outputs for rows of the pack."""
-        if self.features is not None:
-            with torch.inference_mode():
-                outputs: Tensor = self.network.head.cpu()(self.features[torch.from_numpy(rows)])
-            return outputs.float()
-        return compute_outputs(
-            self.network, job.in_order(rows), job.preprocessing.normalise, job.compute, progress=job.progress
-        ).outputs
 
 
 @dataclass(frozen=True, kw_only=True)

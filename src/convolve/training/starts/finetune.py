@@ -14,6 +14,7 @@ from convolve.data.preprocessing import Preprocessing
 from convolve.errors import UserError
 from convolve.networks.network import Network
 from convolve.networks.stages import Stage, find_stages, join
+from convolve.networks.symmetric_features import SymmetricFeatures, Symmetry
 from convolve.training.features import frozen_features, frozen_outputs
 from convolve.training.fit import Fit, FitResult
 from convolve.training.linear_head import fit_probe
@@ -45,6 +46,8 @@ class Finetune:
         views: how many differently augmented views of each image go through the frozen stages, epoch after epoch the
             next one; 0 = one an epoch, at most 8.
         probe: fit the linear classifier first; otherwise the head starts from random weights.
+        symmetry: the trained network's answer is a mean over copies of an image that show the same: "none", "mirror" (2
+            copies), "flips" (4) or "turns" (8: also quarter turns); as many times the work in prediction.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Finetune:
         freeze_norms: bool = True,
         views: Annotated[int, Field(ge=0)] = 0,
         probe: bool = True,
+        symmetry: Symmetry = "none",
     ) -> None:
         self._stages = stages
         self._lr_factors = lr_factors
@@ -63,6 +67,7 @@ class Finetune:
         self._freeze_norms = freeze_norms
         self._views = views
         self._probe = probe
+        self._symmetry: Symmetry = symmetry
 
     def divide(self, network: Network, preprocessing: Preprocessing) -> Division:
         """Cut the network below the lowest stage that is trained.
@@ -101,6 +106,9 @@ class Finetune:
             )
         # Besides the steps: features, the head and the activations, where this session had to compute them.
         seconds = max(result.seconds, time.monotonic() - started)
+        if self._symmetry != "none":
+            outer = SymmetricFeatures(job.network.backbone, self._symmetry)
+            job = replace(job, network=Network(outer, job.network.head, features=job.network.features))
         return replace(finished(job, result, notes), seconds=seconds)
 
     @property

@@ -1,11 +1,13 @@
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import torch
 from torch import nn
 
 from convolve.data.preprocessing import Preprocessing
 from convolve.networks.network import Network
+from convolve.training.features import frozen_outputs
 from convolve.training.fit import Fit, FitResult
-from convolve.training.inference import compute_outputs
 from convolve.training.starts import STARTS, Division, Job, Trained
 
 
@@ -40,16 +42,11 @@ def fit_all(
 
 def finished(job: Job, result: FitResult, notes: tuple[str, ...] = ()) -> Trained:
     """The outcome of a fit, its temperature fitted on the validation images."""
-    held_out = compute_outputs(
-        job.network,
-        job.in_order(job.validation_rows),
-        job.preprocessing.normalise,
-        job.compute,
-        what="calibrating probabilities",
-    )
+    rows = job.validation_rows
+    held_out = torch.from_numpy(np.array(frozen_outputs(job, job.network, name="outputs", rows=rows, draw=None)))
     return Trained(
         network=job.network,
-        temperature=job.task.fit_temperature(held_out.outputs, held_out.targets),
+        temperature=job.task.fit_temperature(held_out, job.targets[torch.from_numpy(rows)]),
         validation=result.best,
         chosen_on=f"the {len(job.validation_rows)} validation images, after epoch {result.best_epoch}",
         epochs=result.epochs,
