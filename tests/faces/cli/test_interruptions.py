@@ -23,7 +23,7 @@ def test_two_at_once_then_ctrl_c_then_on_to_the_end(animals, elsewhere):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "convolve: stopped; the same `convolve train` goes on from its last checkpoint"
+    assert err.splitlines()[-1] == "convolve: stopped; the same command goes on from where it stood"
     assert "Traceback" not in err
     begun = len(Path("out/history.jsonl").read_text().splitlines())
     assert 1 <= begun < 100

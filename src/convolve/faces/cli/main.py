@@ -21,7 +21,7 @@ def main() -> None:
         print(f"convolve: {error}", file=sys.stderr)
         sys.exit(2)
     except (Interrupted, KeyboardInterrupt):
-        print("\nconvolve: stopped; the same `convolve train` goes on from its last checkpoint", file=sys.stderr)
+        print("\nconvolve: stopped; the same command goes on from where it stood", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
