@@ -52,7 +52,7 @@ def test_features_and_logistic_regression_are_those_of_an_independent_computatio
     reference.fit(scaler.transform(features[rows]), labels[rows])
     ours = read_tensors(run.folder / "outputs.safetensors", "outputs")[0]["outputs"].double().softmax(dim=1)
     theirs = reference.predict_proba(scaler.transform(features[member.held_out]))
-    assert np.abs(ours.numpy() - theirs).mean() < 1e-3
+    assert np.abs(ours.numpy() - theirs).max() < 1e-3
     assert (ours.argmax(dim=1).numpy() == theirs.argmax(axis=1)).mean() > 0.995
 
 

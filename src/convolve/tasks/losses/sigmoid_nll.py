@@ -1,4 +1,4 @@
-from torch import Tensor
+from torch import Tensor, float32, promote_types
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 
@@ -12,18 +12,19 @@ def sigmoid_nll(
     a softmax over the two answers.
 
     Args:
-        outputs: (N, K) logits of any float dtype; the loss is computed in float32.
+        outputs: (N, K) logits of any float dtype; the loss is computed in float32 at least.
         targets: (N, K) in {0, 1}.
         class_weights: (K,), not negative, mean 1; they multiply the terms of their classes. None = all 1.
         label_smoothing: e in [0, 1).
 
     Returns:
-        (N,) float32, >= 0.
+        (N,) float32, or float64 as the outputs, >= 0.
 
     Source: Bishop, "Pattern Recognition and Machine Learning", 2006, equation 4.90.
     """
-    soft = targets.float() * (1 - label_smoothing) + label_smoothing / 2
-    losses = binary_cross_entropy_with_logits(outputs.float(), soft, reduction="none")
+    logits = outputs.to(promote_types(outputs.dtype, float32))
+    soft = targets.to(logits) * (1 - label_smoothing) + label_smoothing / 2
+    losses = binary_cross_entropy_with_logits(logits, soft, reduction="none")
     if class_weights is not None:
         losses = losses * class_weights.to(losses)
     return losses.mean(dim=1)

@@ -1,4 +1,4 @@
-from torch import Tensor, log_softmax
+from torch import Tensor, float32, log_softmax, promote_types
 
 
 def softmax_nll(
@@ -13,17 +13,17 @@ def softmax_nll(
     With weights whose mean over the training images is 1, the two agree on all of them together.
 
     Args:
-        outputs: (N, K) logits of any float dtype; the loss is computed in float32.
+        outputs: (N, K) logits of any float dtype; the loss is computed in float32 at least.
         targets: (N,) int64 in [0, K).
         class_weights: (K,), not negative, mean 1 over the training images; None = all 1.
         label_smoothing: e in [0, 1).
 
     Returns:
-        (N,) float32, >= 0; ln K where the outputs are all alike.
+        (N,) float32, or float64 as the outputs, >= 0; ln K where the outputs are all alike.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
     """
-    log_likelihoods = log_softmax(outputs.float(), dim=1)
+    log_likelihoods = log_softmax(outputs.to(promote_types(outputs.dtype, float32)), dim=1)
     losses = -log_likelihoods.gather(1, targets[:, None]).squeeze(1)
     if label_smoothing:
         losses = (1 - label_smoothing) * losses - label_smoothing * log_likelihoods.mean(dim=1)

@@ -35,13 +35,16 @@ class Classifier(Protocol):
             UserError: there are more images than it is made for.
         """
 
-    def fitter(self, features: Tensor, targets: Tensor, task: Task) -> Callable[[Setting], nn.Module]:
+    def fitter(
+        self, features: Tensor, targets: Tensor, task: Task, *, exact: bool = False
+    ) -> Callable[[Setting], nn.Module]:
         """How to fit a head, features (N, D) -> outputs (N, K), to these images with a setting.
 
         Args:
             features: (N, D) float32.
             targets: (N, ...) as the task packed them; with one label an image, at least two classes.
             task: for K, and for how much each image counts.
+            exact: for the head that is kept; comparing settings makes do with fewer digits, where that is quicker.
         """
 
 
@@ -142,7 +145,7 @@ def fit_classifier(
         if classifier.in_order and len(recent) > _PATIENCE and recent == sorted(recent):
             break
     best = int(np.argmin(losses))
-    head = classifier.fitter(features, targets, task)(settings[best])
+    head = classifier.fitter(features, targets, task, exact=True)(settings[best])
     progress(len(settings) + 1, len(settings) + 1)
     return Probe(
         head=head,

@@ -28,7 +28,9 @@ class Lda:
         """The shrinkage, from strong to weak."""
         return [{"shrinkage": shrinkage} for shrinkage in _SHRINKAGES]
 
-    def fitter(self, features: Tensor, targets: Tensor, task: Task) -> Callable[[Setting], StandardisedLinear]:
+    def fitter(
+        self, features: Tensor, targets: Tensor, task: Task, *, exact: bool = False
+    ) -> Callable[[Setting], StandardisedLinear]:
         """Fits with products that are computed once."""
         mean, scale = standardisation(features.double())
         classes, labels, counts = torch.unique(targets, return_inverse=True, return_counts=True)

@@ -30,7 +30,9 @@ class LinearSvm:
         """C, from much regularisation to little."""
         return [{"C": cost / features} for cost in _COSTS]
 
-    def fitter(self, features: Tensor, targets: Tensor, task: Task) -> Callable[[Setting], StandardisedLinear]:
+    def fitter(
+        self, features: Tensor, targets: Tensor, task: Task, *, exact: bool = False
+    ) -> Callable[[Setting], StandardisedLinear]:
         """Fits to features that are standardised once."""
         mean, scale = standardisation(features.double())
         standardised = ((features - mean) / scale).numpy()

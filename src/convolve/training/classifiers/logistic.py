@@ -13,8 +13,11 @@ from convolve.training.task import Task
 
 # lambda of lambda/2 |W|^2 beside the mean loss, strong to weak; scikit-learn's C is 1 / (lambda N).
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-# Losses and gradients are float32: relative 1e-7 is what they hold.
-_PRECISION = {"maxiter": 300, "gtol": 1e-4, "ftol": 1e-7}
+# Where losses and gradients are float32, relative 1e-7 is what they hold.
+_PRECISION = {
+    torch.float32: {"maxiter": 300, "gtol": 1e-4, "ftol": 1e-7},
+    torch.float64: {"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-13},
+}
 
 
 @final
@@ -35,9 +38,11 @@ class Logistic:
         """Penalties, strong to weak."""
         return [{"penalty": penalty} for penalty in self._penalties]
 
-    def fitter(self, features: Tensor, targets: Tensor, task: Task) -> Callable[[Setting], nn.Linear]:
+    def fitter(
+        self, features: Tensor, targets: Tensor, task: Task, *, exact: bool = False
+    ) -> Callable[[Setting], nn.Linear]:
         """Fits for ever weaker penalties, each found from the one before, those skipped included."""
-        path = RegularisationPath(features, targets, task)
+        path = RegularisationPath(features.double() if exact else features, targets, task)
         stronger = list(self._penalties)
 
         def fit(setting: Setting) -> nn.Linear:
@@ -52,7 +57,7 @@ class RegularisationPath:
     """Heads that minimise mean loss + lambda/2 |W|^2 on standardised features, each found from the one before.
 
     Args:
-        features: (N, D) float32.
+        features: (N, D) float32, or float64: twice the time, and many more digits.
         targets: (N, ...) as the task packed them.
         task: for the loss.
     """
@@ -66,15 +71,16 @@ class RegularisationPath:
 
     def fit(self, penalty: float) -> nn.Linear:
         """The head for one lambda > 0; from strong penalties to weak ones each is quickly found."""
+        precision = _PRECISION[self._standardised.dtype]
         with _one_core():
             found = minimize(
-                self._objective, self._solution, args=(penalty,), jac=True, method="L-BFGS-B", options=_PRECISION
+                self._objective, self._solution, args=(penalty,), jac=True, method="L-BFGS-B", options=precision
             )
         self._solution = found.x
         return _unstandardised(self._solution.reshape(self._task.outputs, -1), self._mean, self._scale)
 
     def _objective(self, flat: NDArray[np.float64], penalty: float) -> tuple[float, NDArray[np.float64]]:
-        parameters = torch.from_numpy(flat).float().view(self._task.outputs, -1)
+        parameters = torch.from_numpy(flat).to(self._standardised.dtype).view(self._task.outputs, -1)
         weight, bias = parameters[:, :-1].contiguous(), parameters[:, -1]
         outputs = nn.functional.linear(self._standardised, weight, bias).requires_grad_()
         loss = self._task.losses(outputs, self._targets).mean()

@@ -26,7 +26,9 @@ class NearestNeighbours:
         """k, at most the number of images, from many to few."""
         return [{"k": k} for k in _VOTERS if k <= images]
 
-    def fitter(self, features: Tensor, targets: Tensor, task: Task) -> Callable[[Setting], Neighbours]:
+    def fitter(
+        self, features: Tensor, targets: Tensor, task: Task, *, exact: bool = False
+    ) -> Callable[[Setting], Neighbours]:
         """Nothing is fitted: the images are remembered."""
         classes, labels = torch.unique(targets, return_inverse=True)
 

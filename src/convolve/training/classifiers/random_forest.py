@@ -29,7 +29,9 @@ class RandomForest:
         """The fewest images in a leaf, from many to few."""
         return [{"images in a leaf": fewest} for fewest in _LEAF_IMAGES if 2 * fewest <= images]
 
-    def fitter(self, features: Tensor, targets: Tensor, task: Task) -> Callable[[Setting], Forest]:
+    def fitter(
+        self, features: Tensor, targets: Tensor, task: Task, *, exact: bool = False
+    ) -> Callable[[Setting], Forest]:
         """Fits from the start each time."""
         weights = task.image_weights(targets).numpy()
 

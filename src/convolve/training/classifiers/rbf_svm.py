@@ -43,7 +43,9 @@ class RbfSvm:
             )
         return [{"C": cost, "gamma": width / features} for width in _WIDTHS for cost in _COSTS]
 
-    def fitter(self, features: Tensor, targets: Tensor, task: Task) -> Callable[[Setting], SupportVectors]:
+    def fitter(
+        self, features: Tensor, targets: Tensor, task: Task, *, exact: bool = False
+    ) -> Callable[[Setting], SupportVectors]:
         """Fits to distances that are computed once: LIBSVM would compute them anew, and slowly, for every setting."""
         mean, scale = standardisation(features.double())
         standardised = (features - mean) / scale
