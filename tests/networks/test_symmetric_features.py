@@ -4,6 +4,7 @@ from torch import nn
 
 from convolve.errors import UserError
 from convolve.networks.symmetric_features import SymmetricFeatures
+from convolve.training.features import module_digest
 
 
 def backbone():
@@ -50,3 +51,10 @@ def test_mirrored_features_still_tell_up_from_down():
 def test_quarter_turns_of_oblong_images_are_refused():
     with pytest.raises(UserError, match="square"):
         SymmetricFeatures(backbone(), "turns")(torch.rand(1, 3, 8, 9, dtype=torch.float64))
+
+
+def test_two_symmetries_of_one_backbone_are_two_functions_to_the_cache():
+    network = backbone()
+    network(IMAGES)
+    digests = {module_digest(SymmetricFeatures(network, symmetry)) for symmetry in COPIES}
+    assert len(digests) == len(COPIES)

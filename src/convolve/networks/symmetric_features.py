@@ -61,6 +61,10 @@ class SymmetricFeatures(nn.Module):
         self.backbone = backbone
         self.symmetry: Symmetry = symmetry
 
+    def extra_repr(self) -> str:
+        """Tells it from another on the same backbone."""
+        return f"symmetry={self.symmetry!r}"
+
     def forward(self, images: Tensor) -> Tensor:
         """(N, D) features of (N, C, H, W) images; quarter turns ask for H = W.
 

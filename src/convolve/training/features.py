@@ -1,6 +1,5 @@
 """Outputs of layers that are not trained, computed once and kept in the cache."""
 
-import time
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +14,7 @@ from convolve.data.cache import discard, store
 from convolve.data.loader import Loader
 from convolve.errors import UserError, shown
 from convolve.networks.cost import cost_of
+from convolve.training.compute import Compute
 from convolve.training.engines.choice import checked_runner
 from convolve.training.inference import in_test_mode
 from convolve.training.starts import Job, Trained
@@ -62,7 +62,8 @@ def frozen_outputs(
         _check_augmentation(job)
     seen = f"{job.augmentation_key}/{job.settings.seed}/{draw}" if augmented else ""
     weights = f"{module_digest(module)}/{name}"
-    facts = [job.images_key, weights, str(job.compute), seen, half]
+    compute = _compute(job, module)
+    facts = [job.images_key, weights, str(compute), job.engine_required, torch.__version__, seen, half]
     key = blake2b(repr(facts).encode() + rows.astype(np.int64).tobytes(), digest_size=16).hexdigest()
     loader = Loader(
         job.images,
@@ -75,9 +76,8 @@ def frozen_outputs(
     )
 
     def write(folder: Path) -> None:
-        with in_test_mode(module):
-            batches = _computed(job, module, loader, draw or 0, key=weights)
-            _write(folder / "outputs.npy", batches, rows=len(rows), half=half)
+        batches = _computed(job, module, loader, compute, epoch=draw or 0, key=weights, what="computing frozen layers")
+        _write(folder / "outputs.npy", batches, rows=len(rows), half=half)
 
     folder = store(_KIND, key, write)
     try:
@@ -90,10 +90,24 @@ def frozen_outputs(
 def outputs_of(trained: Trained, job: Job, rows: NDArray[np.int64]) -> Tensor:
     """(M, K) float32 outputs of a trained network for rows (M,) of the pack, at least one."""
     if trained.features is None:
-        return torch.from_numpy(np.array(frozen_outputs(job, trained.network, name="outputs", rows=rows, draw=None)))
+        return network_outputs(job, trained.network, rows, what="testing")
     with torch.inference_mode():
         outputs: Tensor = trained.network.head.cpu()(trained.features[torch.from_numpy(rows)])
     return outputs.float()
+
+
+def network_outputs(job: Job, network: nn.Module, rows: NDArray[np.int64], *, what: str) -> Tensor:
+    """(M, K) float32 outputs of a network that is trained already, by the fastest engine at hand; nothing is kept.
+
+    Args:
+        job: its images, their preprocessing, and how to compute.
+        network: (N, C, H, W) -> (N, K); left as it is.
+        rows: (M,) of the pack, at least one.
+        what: what to tell the progress.
+    """
+    compute, loader = _compute(job, network), job.in_order(rows)
+    batches = _computed(job, network, loader, compute, epoch=0, key=module_digest(network), what=what)
+    return torch.from_numpy(np.concatenate(list(batches)))
 
 
 def module_digest(module: nn.Module) -> str:
@@ -115,23 +129,26 @@ def _check_augmentation(job: Job) -> None:
         )
 
 
-def _computed(job: Job, module: nn.Module, loader: Loader, epoch: int, *, key: str) -> Iterator[NDArray[np.float32]]:
+def _compute(job: Job, module: nn.Module) -> Compute:
+    """How a job computes a module: one answer for all of its images, so that none differ by the engine."""
+    (height, width), channels = job.preprocessing.image_hw, job.preprocessing.channels
+    work = len(job.images) * cost_of(module, channels=channels, image_hw=(height, width)).multiply_adds
+    if job.engine_required or work >= _WORTH_CONVERTING:
+        return job.compute
+    return job.compute.model_copy(update={"engine": "torch"})
+
+
+def _computed(
+    job: Job, module: nn.Module, loader: Loader, compute: Compute, *, epoch: int, key: str, what: str
+) -> Iterator[NDArray[np.float32]]:
     def images(step: int) -> Tensor:
         return job.preprocessing.normalise(loader.batch(epoch, step).images)
 
-    first, compute = images(0), job.compute
-    channels, height, width = first.shape[1:]
-    work = loader.steps * len(first) * cost_of(module, channels=channels, image_hw=(height, width)).multiply_adds
-    if work < _WORTH_CONVERTING and not job.engine_required:
-        compute = compute.model_copy(update={"engine": "torch"})
-    run = checked_runner(module, first, compute, key=key, required=job.engine_required, progress=job.progress)
-    done, started = 0, time.monotonic()
-    for step in range(loader.steps):
-        outputs = run(images(step)).numpy()
-        done += len(outputs)
-        yield outputs
-        job.progress("computing frozen layers", step + 1, loader.steps)
-    job.progress(f"frozen layers: {done / (time.monotonic() - started):.0f} images a second", 0, 0)
+    with in_test_mode(module):
+        run = checked_runner(module, images(0), compute, key=key, required=job.engine_required, progress=job.progress)
+        for step in range(loader.steps):
+            yield run(images(step)).numpy()
+            job.progress(what, step + 1, loader.steps)
 
 
 def _write(path: Path, batches: Iterator[NDArray[np.float32]], *, rows: int, half: bool) -> None:

@@ -1,12 +1,11 @@
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
 from convolve.data.preprocessing import Preprocessing
 from convolve.networks.network import Network
-from convolve.training.features import frozen_outputs
+from convolve.training.features import network_outputs
 from convolve.training.fit import Fit, FitResult
 from convolve.training.starts import STARTS, Division, Job, Trained
 
@@ -43,11 +42,13 @@ def fit_all(
 def finished(job: Job, result: FitResult, notes: tuple[str, ...] = ()) -> Trained:
     """The outcome of a fit, its temperature fitted on the validation images."""
     rows = job.validation_rows
-    held_out = torch.from_numpy(np.array(frozen_outputs(job, job.network, name="outputs", rows=rows, draw=None)))
+    held_out = network_outputs(job, job.network, rows, what="calibrating probabilities")
+    targets = job.targets[torch.from_numpy(rows)]
     return Trained(
         network=job.network,
-        temperature=job.task.fit_temperature(held_out, job.targets[torch.from_numpy(rows)]),
-        validation=result.best,
+        temperature=job.task.fit_temperature(held_out, targets),
+        # Not those of the best epoch: what answers may be a mean over copies, which the loop did not judge.
+        validation=job.task.evaluate(held_out, targets),
         chosen_on=f"the {len(job.validation_rows)} validation images, after epoch {result.best_epoch}",
         epochs=result.epochs,
         seconds=result.seconds,
