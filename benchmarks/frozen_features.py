@@ -76,10 +76,10 @@ def as_documented(split_file: Path) -> None:
 
 
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, dict[str, object]]:
-    """Seconds from start to exit, and the JSON object that the command prints last."""
+    """Seconds from start to exit, and the JSON object that the command prints."""
     started = time.perf_counter()
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)  # noqa: S603
-    return time.perf_counter() - started, json.loads(done.stdout.strip().splitlines()[-1])
+    return time.perf_counter() - started, json.loads(done.stdout)
 
 
 def with_convolve(name: str, layers: str, folder: Path, environment: dict[str, str]) -> float:

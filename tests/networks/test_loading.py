@@ -72,3 +72,10 @@ def test_a_file_that_is_none_is_refused(tmp_path, content):
         file.write_bytes(content)
     with pytest.raises(UserError, match=r"weights.safetensors: (there is no such file|cut short, damaged)"):
         load_backbone(small(), file)
+
+
+def test_whole_numbers_are_no_weights():
+    network = small()
+    tensors = {name: tensor.long() for name, tensor in network.backbone.state_dict().items()}
+    with pytest.raises(UserError, match="int64, but float32"):
+        load_backbone(network, tensors)

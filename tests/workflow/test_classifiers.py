@@ -72,6 +72,8 @@ def test_a_kernel_machine_on_an_inner_layer_predicts_from_its_file_and_is_a_star
     torch.testing.assert_close(model.outputs(np.asarray(prepared.pack.images[rows])), kept, atol=1e-3, rtol=1e-3)
     names = {name for name in load_file(first.model) if name.startswith("backbone.")}
     assert weights_of_model(run.model).load().keys() == names
+    again = trained(tmp_path / "again", f"start={run.folder}", "epochs=1", "budget=none")
+    assert again.read("results")["test"]["accuracy"] > 0.5
 
 
 def test_a_layer_that_does_not_exist_is_refused_before_images_are_decoded(first, tmp_path):

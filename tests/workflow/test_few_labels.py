@@ -6,7 +6,7 @@ import pytest
 from convolve.errors import UserError
 from convolve.progress import silent
 from convolve.recipe.file import make_recipe
-from convolve.workflow.data import members, open_data
+from convolve.workflow.data import inner_folds, members, open_data
 from convolve.workflow.plan import plan_data
 from convolve.workflow.planning import prepare_planned
 
@@ -55,3 +55,12 @@ def test_whoever_is_among_few_is_among_more_and_the_seed_decides(prepared):
 def test_one_label_cannot_both_train_and_choose(prepared):
     with pytest.raises(UserError, match=r"data\.per_class=1"):
         members(prepared, folds=0, seeds=1, seed=0, validation=0.2, per_class=1)
+
+
+def test_the_folds_of_few_labels_part_every_class(prepared):
+    (few,) = members(prepared, folds=0, seeds=1, seed=0, validation=0.2, per_class=2)
+    folds = inner_folds(prepared, few)
+    labelled = np.concatenate([few.train, few.validation])
+    for name in range(10):
+        of_class = [row for row in labelled if prepared.dataset.samples[row].target.index == name]
+        assert len(set(folds[of_class])) == 2

@@ -4,7 +4,7 @@ from convolve.data.dataset import ClassLabel, Dataset, Sample
 from convolve.errors import UserError
 from convolve.recipe.file import make_recipe
 from convolve.workflow.build import check_names
-from convolve.workflow.plan import keep_budget
+from convolve.workflow.plan import _mixes, keep_budget, keep_pretraining_budget
 from convolve.workflow.recipes import recipe_from
 from convolve.workflow.testing import with_classes
 from workflow.pictures import QUICK
@@ -19,6 +19,19 @@ def test_the_budget_is_for_all_trainings_together(budget, trainings, epochs):
     choices = keep_budget(recipe, seconds=lambda epochs: epochs * 100 / 200, trainings=trainings)
     assert choices.recipe.train.epochs == epochs
     assert ("train.epochs" in choices.reasons) == (epochs < 20)
+
+
+def test_what_comes_before_a_training_leaves_it_a_share_of_the_budget():
+    recipe = make_recipe({"data": "digits", "train": {"epochs": 20}, "budget": "10s"})
+    choices = keep_budget(recipe, seconds=lambda epochs: epochs / 2, trainings=1, share=0.4)
+    assert choices.recipe.train.epochs == 8
+
+
+@pytest.mark.parametrize(("budget", "told"), [("10s", True), ("none", False)])
+def test_a_share_of_the_budget_is_told_where_there_is_one(budget, told):
+    recipe = make_recipe({"data": "digits", "start": "unsupervised", "budget": budget})
+    choices = keep_pretraining_budget(recipe, images=5000, images_per_second=1000, trainings=1)
+    assert ("60% of the budget" in choices.reasons["start.options"]) == told
 
 
 def test_later_settings_win_and_a_setting_may_name_the_data():
@@ -42,3 +55,8 @@ def test_classes_are_matched_by_name_never_by_number():
     assert [sample.target for sample in moved.samples] == [ClassLabel(1), ClassLabel(2)]
     with pytest.raises(UserError, match="does not know the labels fox"):
         with_classes(dataset, ("cat", "dog"))
+
+
+def test_a_mixing_augmentation_that_is_switched_off_mixes_nothing():
+    assert not _mixes({"preset": "none", "mixup": False, "rotate": 5.0})
+    assert _mixes({"preset": "none", "mixup": True})

@@ -51,7 +51,8 @@ class JoinedFeatures(nn.Module):
                     f"layer '{layer}' gives no (N, C, H, W) maps or (N, D) vectors, but {_kind(output)}",
                     "Choose a layer around it, or before it.",
                 )
-            vectors.append(output.mean(dim=(2, 3)) if output.ndim == 4 else output)
+            # A layer after it may well change its vectors in place.
+            vectors.append(output.mean(dim=(2, 3)) if output.ndim == 4 else output.clone())
             answered.add(layer)
 
         hooks = [

@@ -89,7 +89,12 @@ def load_backbone(network: Network, source: Weights | Mapping[str, Tensor] | Pat
                 f"{origin}: '{name}' is {_shape(value)}, but {_shape(wanted)} in this network",
                 "Choose the network the weights are for, with the same options.",
             )
-        if not value.isfinite().all():
+        if value.is_floating_point() != wanted.is_floating_point():
+            raise UserError(
+                f"{origin}: '{name}' is {_dtype(value)}, but {_dtype(wanted)} in this network",
+                "Save the weights as they were trained, in floating point.",
+            )
+        if not value.to(wanted.dtype).isfinite().all():
             raise UserError(f"{origin}: '{name}' has values that are not finite", "Take those of another training.")
         values[name] = value
     # After the shapes: which layer differs says more than how many names are missing.
@@ -143,6 +148,10 @@ def _tensors(source: Weights | Mapping[str, Tensor] | Path) -> tuple[str, Mappin
         file = read_weight_file(source)
         return str(source), file.tensors, file.notes
     return "weights", source, ()
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _shape(tensor: Tensor) -> str:

@@ -43,6 +43,15 @@ _MOVES: dict[Symmetry, tuple[_Move, ...]] = {
 }
 
 
+def symmetry_in_words(symmetry: Symmetry) -> str:
+    """What features are then, for a sentence.
+
+    >>> symmetry_in_words("turns")
+    'means over 8 mirrored or turned copies of each image'
+    """
+    return f"means over {len(_MOVES[symmetry])} mirrored or turned copies of each image"
+
+
 class SymmetricFeatures(nn.Module):
     """The mean of a backbone's features over mirrored and turned copies of an image.
 

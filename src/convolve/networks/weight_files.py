@@ -22,11 +22,11 @@ LARGEST_BYTES = 8 * 2**30
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
 # torch.hub's convention, for example resnet18-f37072fd.pth: the first hexadecimal digits of the file's SHA-256.
-_NAMED_BY_HASH = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt)")
+_NAMED_BY_HASH = re.compile(r"-([0-9a-fA-F]{8,64})\.(?:pth|pt)")
 # Under which names training scripts keep the tensors beside their optimiser and epoch.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _DATA_PARALLEL = "module."
-_BACKBONE = "backbone."
+_WITHIN = re.compile(r"^(backbone\.)+")
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def read_weight_file(path: Path) -> WeightFile:
     if all(name.startswith(_DATA_PARALLEL) for name in tensors):
         tensors = {name.removeprefix(_DATA_PARALLEL): tensor for name, tensor in tensors.items()}
         notes.append('"module." (DataParallel) was taken off every name')
-    # Twice, for features that were joined (`JoinedFeatures` keeps a backbone within the backbone).
-    plain = {name.removeprefix(_BACKBONE).removeprefix(_BACKBONE): tensor for name, tensor in tensors.items()}
+    # Repeatedly: joined features, and means over copies, keep a backbone within the backbone.
+    plain = {_WITHIN.sub("", name): tensor for name, tensor in tensors.items()}
     if plain.keys() != tensors.keys():
         notes.append('"backbone." was taken off the names')
     return WeightFile(plain, tuple(notes))
@@ -105,7 +105,7 @@ def _check_outside(path: Path) -> None:
     if stated:
         with path.open("rb") as stream:
             digest = file_digest(stream, "sha256").hexdigest()
-        if not digest.startswith(stated[1]):
+        if not digest.startswith(stated[1].lower()):
             raise UserError(
                 f"{path}: its SHA-256 begins with {digest[: len(stated[1])]}, not with {stated[1]} as its name says",
                 "Download it again; if the name only looks like a hash (a date does), rename it.",
@@ -154,7 +154,7 @@ def _tensors_of(content: Any) -> dict[str, Tensor]:
         if isinstance(name, str)
         and isinstance(value, Tensor)
         and value.layout is torch.strided
-        and not (value.is_complex() or value.is_quantized)
+        and not (value.is_complex() or value.is_quantized or value.is_meta)
     }
 
 

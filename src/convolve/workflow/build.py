@@ -30,7 +30,7 @@ from convolve.training.schedules import SCHEDULES, Schedule
 from convolve.training.starts import STARTS, Job, Start
 from convolve.training.starts.features import Features
 from convolve.training.task import Task
-from convolve.workflow.data import Member, Prepared
+from convolve.workflow.data import Member, Prepared, inner_folds
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def _check_layers(recipe: Recipe) -> None:
     if isinstance(start, Features) and start.names_layers and side != "auto":
         architecture = find_architecture(recipe.network.name)
         channels = max(architecture.channels)
-        network = architecture.create(2, channels=channels, image_hw=(side, side), options=recipe.network.options)
+        with torch_randomness("shape of the network"):
+            network = architecture.create(2, channels=channels, image_hw=(side, side), options=recipe.network.options)
         start.check_network(network.backbone, channels=channels, image_hw=(side, side))
 
 
@@ -168,7 +169,7 @@ def recipe_job(
         train_rows=member.train,
         validation_rows=member.validation,
         unlabelled_rows=member.unlabelled,
-        folds=prepared.inner_folds,
+        folds=inner_folds(prepared, member),
         batch_size=batch_size,
         augmentation=recipe_augmentation(recipe, fill=preprocessing.fill),
         augmentation_key=json.dumps(recipe.augment, sort_keys=True),

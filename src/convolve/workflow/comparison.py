@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from convolve.errors import UserError
 from convolve.run.folder import Run
+from convolve.workflow.finished import results_of_training
 
 _FIGURES = ("split", "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "nll", "ece")
 # The usual level, at which one in twenty comparisons of equals looks like a difference.
@@ -19,7 +20,7 @@ def compare_runs(runs: Sequence[Run]) -> dict[str, Any]:
     """Figures of every run, the settings in which they differ, and pairwise tests, as plain JSON values.
 
     Raises:
-        UserError: fewer than two runs, or one is not finished or has no test figures.
+        UserError: fewer than two runs, or one is not finished, a pre-training, or has no test figures.
     """
     if len(runs) < 2:
         raise UserError("one run cannot be compared", "Name two or more.")
@@ -35,9 +36,7 @@ def compare_runs(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    results = run.read("results")
-    if results is None:
-        raise UserError(f"{run.folder}: this training is not finished", "Run the same `convolve train` command again.")
+    results = results_of_training(run)
     judged = results.get("test") or results.get("out_of_fold")
     if judged is None:
         raise UserError(f"{run.folder}: it has no test images, so nothing to compare", "Train with folds=5.")

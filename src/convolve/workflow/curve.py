@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convolve.data.dataset import class_counts
-from convolve.data.splitting import assign_folds, count_units
 from convolve.errors import UserError, unknown_name
 from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
@@ -25,13 +23,13 @@ from convolve.workflow.build import recipe_job, recipe_start
 from convolve.workflow.curve_figures import rung_figures
 from convolve.workflow.curve_sizes import curve_sizes, first_units, nested_order
 from convolve.workflow.data import Member, Opened, Prepared, open_data
-from convolve.workflow.plan import keep_budget, plan_data, plan_training
-from convolve.workflow.planning import Plan, Say, make_or_read_plan, planned_members, recipe_for
+from convolve.workflow.plan import plan_data, plan_training
+from convolve.workflow.planning import Plan, Say, keep_to_budget, make_or_read_plan, planned_members, recipe_for
 from convolve.workflow.results import run_task
 from convolve.workflow.study import choose_study
+from convolve.workflow.train import check_weights
 
 _FEATURE_DRAWS = 3
-_INNER_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -152,36 +150,56 @@ def _measure(study: Run, rung: _Rung, sharing: int, progress: Progress, say: Say
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     finished = {(point["draw"], point["size"]) for point in done}
     todo = [point for point in rung.points() if point not in finished]
-    recipes = {point: _sized_recipe(rung, *point, sharing=sharing) for point in todo}
+    planned = _plan_points(study, rung, todo, sharing, progress)
     if rung.name != "features" and todo:
-        say(_forecast(rung, recipes))
+        say(_forecast(rung, [seconds for _, seconds in planned.values()]))
     total = sum(size for _, size in todo)
     for number, (draw, size) in enumerate(todo):
         progress(f"{rung.name}, training images", sum(s for _, s in todo[:number]), total)
-        done.append(_judge_point(study, rung, draw, size, recipes[draw, size], progress))
+        done.append(_judge_point(study, rung, draw, size, planned[draw, size][0], progress))
         write_atomically(path, "".join(json.dumps(point) + "\n" for point in done))
     progress(f"{rung.name}, training images", total, total)
     return sorted(done, key=lambda point: (point["images"], point["draw"]))
 
 
-def _sized_recipe(rung: _Rung, draw: int, size: int, *, sharing: int) -> Recipe:
+def _plan_points(
+    study: Run, rung: _Rung, points: list[tuple[int, int]], sharing: int, progress: Progress
+) -> dict[tuple[int, int], tuple[Recipe, float]]:
+    """The recipe of each point and its forecast seconds, kept: measured again, they would not fit a checkpoint."""
+    run = Run(study.member(rung.name))
+    kept: dict[str, Any] = run.read("planned") or {}
+    for draw, size in points:
+        if f"{draw}-{size}" not in kept:
+            recipe, seconds = _sized_recipe(run, rung, draw, size, sharing, progress)
+            kept[f"{draw}-{size}"] = {"recipe": json.loads(recipe.model_dump_json()), "seconds": seconds}
+    run.write("planned", kept)
+    found = {point: kept[f"{point[0]}-{point[1]}"] for point in points}
+    return {point: (Recipe.model_validate(one["recipe"]), one["seconds"]) for point, one in found.items()}
+
+
+def _sized_recipe(
+    run: Run, rung: _Rung, draw: int, size: int, sharing: int, progress: Progress
+) -> tuple[Recipe, float]:
     """The plan for fewer images: what `train` would choose for them, within the point's part of the budget."""
-    member = _subset(rung, draw, size)
-    recipe = plan_training(rung.chosen, rung.prepared.dataset, member.train, rung.plan.preprocessing).recipe
-    if rung.name == "features" or recipe.budget == "none":
-        return recipe
-    part = size / sum(other for _, other in rung.points()) / sharing
-    recipe = recipe.model_copy(update={"budget": recipe.budget * part})
-    speed = rung.plan.calibration.images_per_second
-    return keep_budget(recipe, seconds=lambda epochs: epochs * len(member.train) / speed, trainings=1).recipe
+    member, plan = _subset(rung, draw, size), rung.plan
+    recipe = plan_training(rung.chosen, rung.prepared.dataset, member.train, plan.preprocessing).recipe
+    if rung.name == "features":
+        return recipe, 0.0
+    if recipe.budget != "none":
+        sizes = [other for _, other in rung.points()]
+        # Pre-training takes as long whether few of its images have labels or many.
+        part = 1 / len(sizes) if rung.name == "unsupervised" else size / sum(sizes)
+        recipe = recipe.model_copy(update={"budget": recipe.budget * part / sharing})
+    compute = plan.calibration.chosen
+    job = recipe_job(recipe, rung.prepared, plan.preprocessing, member, compute, run.folder, progress)
+    choices, seconds = keep_to_budget(recipe, job, plan.calibration, trainings=1)
+    return choices.recipe, seconds
 
 
-def _forecast(rung: _Rung, recipes: dict[tuple[int, int], Recipe]) -> str:
-    images = sum(size * int(recipe.train.epochs) for (_, size), recipe in recipes.items())
-    seconds = images / rung.plan.calibration.images_per_second
+def _forecast(rung: _Rung, seconds: Sequence[float]) -> str:
     return (
-        f"forecast: {rung.name} trains a network for each of {len(recipes)} points, together at least "
-        f"{format_duration(seconds)} (the budget is for all of them)"
+        f"forecast: {rung.name} trains a network for each of {len(seconds)} points, together about "
+        f"{format_duration(sum(seconds))} (the budget is for all of them)"
     )
 
 
@@ -195,11 +213,13 @@ def _subset(rung: _Rung, draw: int, size: int) -> Member:
     splits = np.where(np.isin(rows, own.train), "train", "validation").tolist()
     hashes = [prepared.hashes[row] for row in rows]
     order = nested_order(samples, splits, hashes, seed=own.seed, draw=draw)
-    chosen = rows[first_units(order, size)]
+    # Of at least two units, so that one can be for choosing.
+    chosen = rows[first_units(order, max(size, len(order[0]) + 1))]
     train, validation = np.intersect1d(chosen, own.train), np.intersect1d(chosen, own.validation)
     if len(validation) == 0:
-        # Where so few were drawn that none is for choosing, one of them has to be.
-        validation, train = train[-1:], train[:-1]
+        # Where so few were drawn that none is for choosing, one of them has to be, with its group.
+        last = next(rows[unit] for unit in reversed(order) if rows[unit[0]] in chosen)
+        validation, train = np.intersect1d(train, last), np.setdiff1d(train, last)
     unlabelled = np.union1d(own.unlabelled, np.setdiff1d(rows, chosen))
     return replace(own, seed=own.seed + draw, train=train, validation=validation, unlabelled=unlabelled)
 
@@ -208,9 +228,9 @@ def _judge_point(study: Run, rung: _Rung, draw: int, size: int, recipe: Recipe, 
     member = _subset(rung, draw, size)
     folder = study.member(rung.name) / f"draw-{draw}-images-{size}"
     folder.mkdir(exist_ok=True)
-    prepared = _with_inner_folds(rung, member)
-    plan = rung.plan
+    plan, prepared = rung.plan, rung.prepared
     job = recipe_job(recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
+    check_weights(Run(study.member(rung.name)), plan, job)
     trained = recipe_start(recipe).train(job)
     outputs = outputs_of(trained, job, member.held_out)
     task = run_task(plan, prepared)
@@ -229,21 +249,6 @@ def _judge_point(study: Run, rung: _Rung, draw: int, size: int, recipe: Recipe, 
         "right": "".join(str(int(one.right)) for one in fared),
         "recalls": [row["recall"] for row in results["per_class"]],
     }
-
-
-def _with_inner_folds(rung: _Rung, member: Member) -> Prepared:
-    """Folds of the few images at hand: those of all images may leave a class without any in one part."""
-    prepared = rung.prepared
-    if member is rung.all_images:
-        return prepared
-    rows = np.sort(np.concatenate([member.train, member.validation]))
-    few = prepared.dataset.keep(rows.tolist())
-    free = replace(few, samples=tuple(replace(sample, split=None) for sample in few.samples))
-    hashes = [prepared.hashes[row] for row in rows]
-    folds: NDArray[np.int64] = prepared.inner_folds.copy()
-    number = min(_INNER_FOLDS, count_units(free, hashes))
-    folds[rows] = assign_folds(free, seed=member.seed, folds=number, hashes=hashes)
-    return replace(prepared, inner_folds=folds)
 
 
 def _results(study: Run, opened: Opened, curves: list[tuple[_Rung, list[dict[str, Any]]]]) -> dict[str, Any]:

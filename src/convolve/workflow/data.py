@@ -141,9 +141,25 @@ def prepare(
         splits: tuple[Split, ...] = tuple("test" if s.split == "test" else "train" for s in dataset.samples)
     else:
         splits = assign_splits(dataset, seed=seed, validation=validation, test=test, hashes=hashes)
-    inner_folds = min(_INNER_FOLDS, count_units(dataset, hashes))
-    inner = assign_folds(_without_splits(dataset), seed=seed, folds=inner_folds, hashes=hashes)
+    parts = min(_INNER_FOLDS, count_units(dataset, hashes))
+    inner = assign_folds(_without_splits(dataset), seed=seed, folds=parts, hashes=hashes)
     return Prepared(dataset, hashes, packed, usable, splits, inner)
+
+
+def inner_folds(prepared: Prepared, member: Member) -> NDArray[np.int64]:
+    """(N,) the fold of each image, for choosing among a training's labelled images.
+
+    Where few have labels, folds are drawn among these: those of all images might leave a class without any in one part.
+    """
+    if len(member.unlabelled) == 0:
+        return prepared.inner_folds
+    rows = np.sort(np.concatenate([member.train, member.validation]))
+    few = _without_splits(prepared.dataset.keep(rows.tolist()))
+    hashes = [prepared.hashes[row] for row in rows]
+    folds: NDArray[np.int64] = prepared.inner_folds.copy()
+    number = min(_INNER_FOLDS, count_units(few, hashes))
+    folds[rows] = assign_folds(few, seed=member.seed, folds=number, hashes=hashes)
+    return folds
 
 
 def members(

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from convolve.errors import UserError, unknown_name
 from convolve.progress import Progress
 from convolve.recipe.file import make_recipe
@@ -71,7 +69,9 @@ def climb(
             try:
                 _train_rung(study, rung, recipes[rung.name], opened, measured, len(order) - number, progress, say)
             except UserError as error:
-                if len(skipped) + 1 == len(chosen):
+                # What has a plan was begun: mended, the same command goes on with it.
+                begun = Run(study.folder / rung.name).read("plan") is not None
+                if rungs or begun or len(skipped) + 1 == len(chosen):
                     raise
                 skipped[rung.name] = error.problem
                 say(f"left out: {rung.name}: {error.problem}")
@@ -211,9 +211,8 @@ def _row(run: Run, name: str, measured: dict[str, Any]) -> dict[str, Any]:
     judged = results.get("test") or results.get("out_of_fold")
     if judged is None:
         raise UserError(f"{run.folder}: it has no test images, so nothing to compare", "Give folds=5.")
-    memory = measured[name]
-    with safe_open(run.model, framework="pt") as file:
-        sizes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    # A kill between a run's results and this file leaves none: the training's own time is known, its memory is not.
+    memory = measured.get(name, {"seconds": results["seconds"], "peak_bytes": None})
     return {
         "rung": name,
         "split": judged["split"],
@@ -222,25 +221,11 @@ def _row(run: Run, name: str, measured: dict[str, Any]) -> dict[str, Any]:
         "accuracy_ci95": judged["accuracy_ci95"],
         "balanced_accuracy": judged["balanced_accuracy"],
         "seconds": memory["seconds"],
-        "trained_parameters": results.get("trained_parameters", _trained(results["start"], sizes)),
+        "trained_parameters": results["trained_parameters"],
         "peak_bytes": memory["peak_bytes"],
         "before_bytes": memory.get("before_bytes"),
         "report": f"{name}/report.html",
     }
-
-
-def _trained(start: str, sizes: dict[str, list[int]]) -> int:
-    """Numbers in the model file that training set; batch norm's counters and running statistics are none."""
-    count = 0
-    for key, shape in sizes.items():
-        of_head = key.startswith("head.")
-        statistic = key.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked")
-        if not statistic and (of_head or start != "features"):
-            size = 1
-            for side in shape:
-                size *= side
-            count += size
-    return count
 
 
 def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from convolve.data.augment.augmentation import build_augmentation
 from convolve.data.augment.presets import with_preset
+from convolve.data.augment.transform import Mixing
 from convolve.data.dataset import Dataset, class_counts
 from convolve.data.preprocessing import Fit, Preprocessing
 from convolve.data.resizing import choose_fit
@@ -18,6 +20,7 @@ from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.choice import choose_network, choose_side
 from convolve.networks.pretrained import Weights, find_weights
 from convolve.networks.stages import find_stages
+from convolve.randomness import torch_randomness
 from convolve.recipe.schema import Option, Recipe, Section
 from convolve.registry import checked_options
 from convolve.training.compute import choose_device
@@ -36,8 +39,8 @@ _UNEVEN = 3.0
 # Fine-tuning on a CPU trains so many stages; each learns so many times as fast as the one above it.
 _LAST_STAGES = 2
 _DECAY = 0.7
-_PRETRAINING_SHARE = 0.6
-_VIEWS = 2
+PRETRAINING_SHARE = 0.6
+VIEWS = 2
 _EPOCHS_AT_LEAST = 4
 _FEWEST_TO_PRETRAIN = 1000
 
@@ -118,7 +121,7 @@ def plan_training(recipe: Recipe, dataset: Dataset, train: NDArray[np.int64], pr
     optimiser = _optimiser(recipe, tuned=tuned, batch_size=int(train_section["batch_size"]))
     augment, reasons["augment"] = _augmentations(recipe, preprocessing)
     if recipe.start.name == "finetune":
-        options, why = _finetuning(recipe, preprocessing, images=images, mixed="mixup" in augment)
+        options, why = _finetuning(recipe, preprocessing, images=images, mixed=_mixes(augment))
         recipe = changed(recipe, "start", options=options)
         if why:
             reasons["start.options"] = why
@@ -128,20 +131,21 @@ def plan_training(recipe: Recipe, dataset: Dataset, train: NDArray[np.int64], pr
     return Choices(recipe.model_copy(update={"augment": augment, "task": "classify"}), reasons)
 
 
-def keep_budget(recipe: Recipe, *, seconds: Callable[[int], float], trainings: int) -> Choices:
+def keep_budget(recipe: Recipe, *, seconds: Callable[[int], float], trainings: int, share: float = 1.0) -> Choices:
     """Cut the epochs to what the budget allows; at least one is run.
 
     Args:
         recipe: with epochs.
         seconds: what one training of so many epochs takes, as measured.
         trainings: how many there are; the budget is for all of them.
+        share: of the budget; the rest is for what comes before.
     """
     epochs = recipe.train.epochs
     assert isinstance(epochs, int)  # noqa: S101
     if recipe.budget == "none":
         return Choices(recipe, {})
-    share = recipe.budget / trainings
-    affordable = next((some for some in range(epochs, 1, -1) if seconds(some) <= share), 1)
+    limit = share * recipe.budget / trainings
+    affordable = next((some for some in range(epochs, 1, -1) if seconds(some) <= limit), 1)
     if affordable >= epochs:
         return Choices(recipe, {})
     reason = f"{epochs} would be usual; the budget allows {affordable} (budget=none, or more time, lifts this)"
@@ -149,7 +153,7 @@ def keep_budget(recipe: Recipe, *, seconds: Callable[[int], float], trainings: i
 
 
 def keep_pretraining_budget(
-    recipe: Recipe, *, images: int, images_per_second: float, trainings: int, share: float = _PRETRAINING_SHARE
+    recipe: Recipe, *, images: int, images_per_second: float, trainings: int, share: float = PRETRAINING_SHARE
 ) -> Choices:
     """Choose how many images are pre-trained on, and how often, within a share of the budget.
 
@@ -168,12 +172,14 @@ def keep_pretraining_budget(
     used, epochs = wanted, _count(options, "epochs") or usual_epochs(wanted)
     if recipe.budget != "none":
         seconds = share * recipe.budget / trainings
-        shown_images = max(1, int(seconds * images_per_second / _VIEWS))
+        shown_images = max(1, int(seconds * images_per_second / VIEWS))
         if not _count(options, "images"):
             used = max(min(wanted, _FEWEST_TO_PRETRAIN), min(wanted, shown_images // _EPOCHS_AT_LEAST))
         if not _count(options, "epochs"):
             epochs = max(1, min(epochs, shown_images // used))
-    reason = f"{epochs} epochs of {used} of {images} images without labels, in {share:.0%} of the budget"
+    reason = f"{epochs} epochs of {used} of {images} images without labels"
+    if recipe.budget != "none":
+        reason += f", in {share:.0%} of the budget"
     recipe = changed(recipe, "start", options=options | {"images": used, "epochs": epochs})
     return Choices(recipe, {"start.options": reason})
 
@@ -268,8 +274,8 @@ def _start_of_choice(recipe: Recipe, weights: str, images: int) -> tuple[str, st
         )
     reason = f"{images} images are few" if images < _ENOUGH_TO_FINETUNE else "there is no GPU"
     return "features", (
-        f"{reason}: frozen features and a linear classifier take minutes and are hard to beat "
-        "(start=finetune then trains everything)"
+        f"{reason}: frozen features and a classifier take minutes and are hard to beat "
+        "(start=finetune goes on from them, training the network or its last stages)"
     )
 
 
@@ -284,7 +290,8 @@ def _finetuning(
     given = recipe.start.options
     channels, image_hw = preprocessing.channels, preprocessing.image_hw
     create = find_architecture(recipe.network.name).create
-    network = create(1, channels=channels, image_hw=image_hw, options=recipe.network.options)
+    with torch_randomness("shape of the network"):
+        network = create(1, channels=channels, image_hw=image_hw, options=recipe.network.options)
     # The user's own words first: what they say wrong must not be hidden by what is said for them.
     STARTS["finetune"](**checked_options(STARTS["finetune"], given, where="start.options")).divide(
         network, preprocessing
@@ -309,6 +316,11 @@ def _finetuning(
         else "every stage is trained, the lower ones more slowly"
     )
     return usual | given, why
+
+
+def _mixes(augment: Mapping[str, Any]) -> bool:
+    spec = {name: value for name, value in augment.items() if name != "preset"}
+    return any(isinstance(one, Mixing) for one in build_augmentation(spec, fill=(0,)).transforms.values())
 
 
 def _balance(counts: NDArray[np.int64], classes: Sequence[str]) -> tuple[str, str]:

@@ -34,6 +34,8 @@ from convolve.training.starts import Division, Job
 from convolve.workflow.build import check_names, recipe_job, recipe_start
 from convolve.workflow.data import Member, Opened, Prepared, members, prepare
 from convolve.workflow.plan import (
+    PRETRAINING_SHARE,
+    VIEWS,
     Choices,
     keep_budget,
     keep_pretraining_budget,
@@ -160,19 +162,8 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     calibration = _calibrate(recipe, job, progress)
     speed_told = f", {calibration.images_per_second:.0f} images a second" if calibration.measurements else ""
     say(f"computing: {calibration.chosen}{speed_told}")
-    if recipe.start.name == "unsupervised":
-        choices = keep_pretraining_budget(
-            recipe,
-            images=len(own.train) + len(own.unlabelled),
-            images_per_second=_speed(job, calibration),
-            trainings=len(trainings),
-        )
-        reasons |= choices.reasons
-        recipe = choices.recipe
-        say(f"start.options = {recipe.start.options}: {choices.reasons['start.options']}")
-    if trains_backbone(recipe):
-        seconds = _seconds_of_training(recipe, job, calibration)
-        choices = keep_budget(recipe, seconds=seconds, trainings=len(trainings))
+    if recipe.start.name != "features":
+        choices, seconds = keep_to_budget(recipe, job, calibration, trainings=len(trainings))
         reasons |= choices.reasons
         recipe = choices.recipe
         for key, reason in choices.reasons.items():
@@ -181,6 +172,42 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     plan = Plan(recipe, preprocessing, reasons, calibration, job.loaded)
     _write(run, plan, opened)
     return plan, prepared
+
+
+def keep_to_budget(recipe: Recipe, job: Job, calibration: Calibration, *, trainings: int) -> tuple[Choices, float]:
+    """Cut pre-training and training to what the budget allows, by a few batches measured.
+
+    Args:
+        recipe: with epochs; of a start that trains a backbone, with labels or without.
+        job: one of the trainings.
+        calibration: how it computes, and how fast that is.
+        trainings: how many there are; the budget is for all of them.
+
+    Returns:
+        The choices, and how many seconds one training then takes.
+    """
+    reasons: dict[str, str] = {}
+    seconds, share = 0.0, 1.0
+    if recipe.start.name == "unsupervised":
+        speed = _speed(job, calibration)
+        choices = keep_pretraining_budget(
+            recipe,
+            images=len(job.train_rows) + len(job.unlabelled_rows),
+            images_per_second=speed,
+            trainings=trainings,
+        )
+        recipe, reasons = choices.recipe, dict(choices.reasons)
+        images, epochs = recipe.start.options["images"], recipe.start.options["epochs"]
+        assert isinstance(images, int)  # noqa: S101
+        assert isinstance(epochs, int)  # noqa: S101
+        seconds, share = VIEWS * images * epochs / speed, 1 - PRETRAINING_SHARE
+    if trains_backbone(recipe):
+        training = _seconds_of_training(recipe, job, calibration)
+        choices = keep_budget(recipe, seconds=training, trainings=trainings, share=share)
+        recipe, reasons = choices.recipe, reasons | choices.reasons
+        assert recipe.train.epochs != "auto"  # noqa: S101
+        seconds += training(recipe.train.epochs)
+    return Choices(recipe, reasons), seconds
 
 
 def _speed(job: Job, calibration: Calibration) -> float:
@@ -211,12 +238,13 @@ def _seconds_of_training(recipe: Recipe, job: Job, calibration: Calibration) -> 
     )
 
 
-def _forecast(recipe: Recipe, *, images: int, seconds: Callable[[int], float], trainings: int) -> str:
-    epochs = recipe.train.epochs
-    assert epochs != "auto"  # noqa: S101
-    total = format_duration(trainings * seconds(epochs))
+def _forecast(recipe: Recipe, *, images: int, seconds: float, trainings: int) -> str:
+    parts = ["pre-training"] if recipe.start.name == "unsupervised" else []
+    if trains_backbone(recipe):
+        parts.append(f"{recipe.train.epochs} epochs of {images} images")
     times = f"{trainings} trainings of " if trainings > 1 else ""
-    return f"forecast: {times}{epochs} epochs of {images} images take about {total}"
+    verb = "takes" if parts == ["pre-training"] and trainings == 1 else "take"
+    return f"forecast: {times}{' and '.join(parts)} {verb} about {format_duration(trainings * seconds)}"
 
 
 def prepare_planned(recipe: Recipe, opened: Opened, preprocessing: Preprocessing, progress: Progress) -> Prepared:

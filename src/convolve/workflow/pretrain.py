@@ -103,7 +103,9 @@ def _pretrain(
     dataset, started = opened.dataset, time.monotonic()
     network = recipe_network(recipe, outputs=1, preprocessing=preprocessing, seed=recipe.seed).network
     compute = Compute(
-        device=choose_device(recipe.compute.device), channels_last=recipe.compute.memory_format != "contiguous"
+        device=choose_device(recipe.compute.device),
+        channels_last=recipe.compute.memory_format != "contiguous",
+        bfloat16=recipe.compute.precision == "bfloat16",
     )
     kept = run.read("plan")
     if kept is None:
@@ -135,7 +137,7 @@ def _pretrain(
         "session_seconds": time.monotonic() - started,
     }
     if before is not None:
-        results["neighbours"] = {"accuracy": after, "random_weights": before}
+        results["neighbours"] = {"accuracy": after, "before": before}
     # Last of all: a run with results is whole.
     run.write("results", results)
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convolve.data.dataset import SPLITS, class_counts
+from convolve.data.dataset import class_counts
 from convolve.data.loader import Loader
+from convolve.deploy.model import load_model
 from convolve.networks.catalogue import find_architecture
+from convolve.networks.heads import fitted_numbers
 from convolve.networks.pretrained import Weights
 from convolve.recipe.file import write_recipe
 from convolve.run.files import write_atomically
@@ -21,8 +23,8 @@ from convolve.run.history import read_history
 from convolve.see.report.content import DataSummary, Example, NetworkFacts, Report
 from convolve.see.report.content import Member as ReportMember
 from convolve.see.report.page import write_report
-from convolve.workflow.build import recipe_augmentation, recipe_network, recipe_start, recipe_weights
-from convolve.workflow.data import Prepared
+from convolve.workflow.build import recipe_augmentation, recipe_weights
+from convolve.workflow.data import Member, Prepared
 from convolve.workflow.planning import Plan, planned_members
 from convolve.workflow.results import HeldOut, Judged, judge, own_model, run_task
 
@@ -49,8 +51,8 @@ def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[Held
             created=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
             reasons=[*(f"{key}: {why}." for key, why in plan.reasons.items()), *own.notes],
             recipe_toml=write_recipe(recipe, plan.reasons),
-            data=_data_summary(plan, prepared),
-            network=_network_facts(plan, prepared),
+            data=_data_summary(plan, prepared, own.member),
+            network=_network_facts(run, plan, own),
             results=first.results if first else {"n": 0, **own.validation},
             split=first.split if first else "validation",
             chosen_on_split=first is None,
@@ -58,7 +60,7 @@ def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[Held
             plain_sheet=_sheet(plan, prepared, augmented=False),
             augmented_sheet=_sheet(plan, prepared, augmented=True),
             history=history,
-            best_epoch=_best_epoch(history, own, run_task(plan, prepared).score_name),
+            best_epoch=own.best_epoch,
             members=[
                 ReportMember(name=one["name"], results={k: v for k, v in one.items() if k != "name"})
                 for one in results.get("members", [])
@@ -69,11 +71,6 @@ def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[Held
             environment=run.read("environment"),
         ),
     )
-
-
-def _best_epoch(history: Sequence[dict[str, Any]], own: HeldOut, score: str) -> int | None:
-    matching = [entry["epoch"] for entry in history if entry["validation"][score] == own.validation[score]]
-    return matching[0] if matching else None
 
 
 def _examples(plan: Plan, prepared: Prepared, judged: Judged) -> tuple[list[Example], list[Example]]:
@@ -109,10 +106,11 @@ def _write_predictions(run: Run, plan: Plan, prepared: Prepared, judged: Sequenc
     write_atomically(run.predictions, text.getvalue())
 
 
-def _data_summary(plan: Plan, prepared: Prepared) -> DataSummary:
+def _data_summary(plan: Plan, prepared: Prepared, member: Member) -> DataSummary:
     dataset = prepared.dataset
-    names = {"train": "cross-validated"} if plan.recipe.folds else {}
-    rows = {names.get(split, split): prepared.rows(split) for split in SPLITS}
+    rows = {"train": member.train, "validation": member.validation, "test": member.held_out}
+    if plan.recipe.folds:
+        rows = {"cross-validated": prepared.rows("train"), "test": member.held_out}
     counts = {
         split: class_counts((dataset.samples[row] for row in some), len(dataset.classes)).tolist()
         for split, some in rows.items()
@@ -125,6 +123,7 @@ def _data_summary(plan: Plan, prepared: Prepared) -> DataSummary:
         classes=dataset.classes,
         counts=counts,
         images={split: len(some) for split, some in rows.items() if len(some)},
+        unlabelled=len(member.unlabelled),
         licence=dataset.licence,
         left_out=[(problem.where, problem.what) for problem in prepared.problems[:_PROBLEMS_SHOWN]],
         left_out_count=len(prepared.problems),
@@ -133,18 +132,17 @@ def _data_summary(plan: Plan, prepared: Prepared) -> DataSummary:
     )
 
 
-def _network_facts(plan: Plan, prepared: Prepared) -> NetworkFacts:
+def _network_facts(run: Run, plan: Plan, own: HeldOut) -> NetworkFacts:
     recipe, preprocessing = plan.recipe, plan.preprocessing
-    outputs = run_task(plan, prepared).outputs
-    network = recipe_network(recipe, outputs=outputs, preprocessing=preprocessing, seed=recipe.seed).network
-    count = sum(parameter.numel() for parameter in network.parameters())
-    trained = recipe_start(recipe).divide(network, preprocessing).trained
+    network = load_model(run.model).network
+    backbone = sum(parameter.numel() for parameter in network.backbone.parameters())
     source = recipe_weights(recipe)
     return NetworkFacts(
         name=recipe.network.name,
         source=find_architecture(recipe.network.name).source,
-        parameters=count,
-        trained_parameters=sum(parameter.numel() for parameter in trained.parameters()),
+        parameters=backbone + fitted_numbers(network.head),
+        trained_parameters=own.trained_parameters,
+        method=own.method,
         weights=source.trained_on if isinstance(source, Weights) else str(source or "random"),
         licence=source.licence if isinstance(source, Weights) else "",
         loaded=tuple(plan.weights.rows()) if plan.weights else (),

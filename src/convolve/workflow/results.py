@@ -25,7 +25,7 @@ class HeldOut:
         temperature: divisor of the outputs.
         validation: figures that chose the weights; not for reporting.
         chosen_on: what they were measured on, in words.
-        epochs, seconds, images_per_second: of the training.
+        trained_parameters, train_images, epochs, best_epoch, seconds, images_per_second, method: as `Trained` has them.
         notes: sentences for the report.
     """
 
@@ -34,9 +34,13 @@ class HeldOut:
     temperature: float
     validation: dict[str, float]
     chosen_on: str
+    trained_parameters: int
+    train_images: int
     epochs: int
+    best_epoch: int | None
     seconds: float
     images_per_second: float
+    method: str
     notes: list[str] = field(default_factory=list)
 
     def score(self, task: Task) -> tuple[float, float]:
@@ -99,6 +103,8 @@ def evaluate_run(plan: Plan, prepared: Prepared, held_out: Sequence[HeldOut]) ->
         "classes": list(task.classes),
         "images": int(prepared.usable.sum()),
         "left_out": len(prepared.problems),
+        "trained_parameters": own.trained_parameters,
+        "train_images": own.train_images,
         "epochs": own.epochs,
         "seconds": sum(one.seconds for one in held_out),
         "images_per_second": float(np.mean(speeds)) if speeds else 0.0,

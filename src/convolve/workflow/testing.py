@@ -18,6 +18,7 @@ from convolve.progress import Progress
 from convolve.run.folder import Run
 from convolve.training.inference import compute_outputs
 from convolve.workflow.data import open_data
+from convolve.workflow.finished import results_of_training
 from convolve.workflow.planning import prepare_planned, read_plan
 
 
@@ -34,13 +35,12 @@ def test_run(run: Run, *, data: str | None, split: str, progress: Progress) -> d
         task, split, n and the task's figures, plain JSON values.
 
     Raises:
-        UserError: the run is not finished, there is no such split, or the data has labels the model does not know.
+        UserError: the run is not finished or a pre-training, there is no such split, or the data has labels the model
+            does not know.
     """
     if split not in SPLITS:
         raise UserError(f"--split {split}: unknown", f"Known: {', '.join(SPLITS)}.")
-    kept = run.read("results")
-    if kept is None:
-        raise UserError(f"{run.folder}: this training is not finished", "Run the same `convolve train` command again.")
+    kept = results_of_training(run)
     if data is None and split == "test" and "test" not in kept:
         return _without_test_split(run, kept)
     model = load_model(run.model)

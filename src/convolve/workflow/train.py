@@ -78,7 +78,7 @@ def _train_member(run: Run, plan: Plan, prepared: Prepared, member: Member, prog
         if member.name:
             say(f"training {member.name}")
         job = recipe_job(plan.recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
-        _check_weights(run, plan, job)
+        check_weights(run, plan, job)
         trained = recipe_start(plan.recipe).train(job)
         _save_model(folder / "model.safetensors", plan, prepared, trained, member)
         # Validation outputs are not kept: the score that chose a model is never reported as its quality.
@@ -94,9 +94,13 @@ def _train_member(run: Run, plan: Plan, prepared: Prepared, member: Member, prog
                 "temperature": trained.temperature,
                 "validation": trained.validation,
                 "chosen_on": trained.chosen_on,
+                "trained_parameters": trained.trained_parameters,
+                "train_images": trained.train_images,
                 "epochs": trained.epochs,
+                "best_epoch": trained.best_epoch,
                 "seconds": trained.seconds,
                 "images_per_second": trained.images_per_second,
+                "method": trained.method,
                 "notes": list(trained.notes),
             },
         )
@@ -105,7 +109,7 @@ def _train_member(run: Run, plan: Plan, prepared: Prepared, member: Member, prog
     return HeldOut(member, tensors["outputs"], **card)
 
 
-def _check_weights(run: Run, plan: Plan, job: Job) -> None:
+def check_weights(run: Run, plan: Plan, job: Job) -> None:
     """See that the pre-trained weights are still those that the plan was made for."""
     if plan.weights and job.loaded and plan.weights.digest != job.loaded.digest:
         raise UserError(
@@ -125,7 +129,7 @@ def _save_model(path: Path, plan: Plan, prepared: Prepared, trained: Trained, me
         facts={
             "data": prepared.dataset.name,
             "data_licence": prepared.dataset.licence,
-            "train_images": len(member.train),
+            "train_images": trained.train_images,
             "start": recipe.start.name,
             "weights": recipe.network.weights,
             "seed": member.seed,

@@ -1,12 +1,19 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
+from convolve.data.dataset import ClassLabel, Dataset, Sample
 from convolve.tasks.metrics.wilson_interval import wilson_interval
+from convolve.training.starts.scratch import Scratch
+from convolve.training.starts.unsupervised import Unsupervised
+from convolve.workflow.curve import _subset
+from convolve.workflow.data import Member
 from faces.cli.terminal import refused, succeeds
 from workflow.pictures import QUICK, class_folders
 
@@ -78,3 +85,45 @@ def test_what_is_no_curve_is_refused(animals_curve, animals, run, elsewhere):
     assert "not a run" in refused("test", folder)
     few = class_folders(elsewhere / "few", {"cat": 8, "dog": 8})
     assert "too few for a learning curve" in refused("curve", few, *QUICK, "--out", "few-curve")
+
+
+def test_pretraining_at_every_point_keeps_to_the_budget(animals, elsewhere, monkeypatch):
+    # So few images are no matter for pre-training.
+    monkeypatch.setattr(Unsupervised, "train", lambda start, job: Scratch().train(job))
+    command = ("curve", animals, *QUICK, "budget=0.2s", "--rungs", "unsupervised", "--out", "out")
+    answer = succeeds(*command, "--json")
+    planned = json.loads(Path("out/unsupervised/planned.json").read_text())
+    assert all(point["recipe"]["start"]["options"]["epochs"] < 200 for point in planned.values())
+    assert f"each of {len(planned)} points" in answer.err
+
+
+def test_weights_that_changed_are_refused_when_a_curve_goes_on(animals, elsewhere):
+    settings = ("network=residual", "network.options.depth=8", "epochs=1", "image_size=16", "folds=0", "budget=none")
+    for seed in (1, 2):
+        succeeds("train", animals, *settings, f"seed={seed}", "--out", f"first-{seed}")
+    weights = Path("first-1/model.safetensors")
+    command = ("curve", animals, *settings[:4], f"weights={weights}", "--rungs", "features", "--out", "out")
+    succeeds(*command)
+    Path("out/curve.json").unlink()
+    points = Path("out/features/points.jsonl")
+    points.write_text("\n".join(points.read_text().splitlines()[:2]) + "\n")
+    shutil.copy("first-2/model.safetensors", weights)
+    assert "changed since this training began" in refused(*command)
+
+
+def test_an_image_that_has_to_choose_takes_its_group_along():
+    samples = tuple(
+        Sample(name=f"{row:02}", image=None, target=ClassLabel(row % 2), group=f"person {row // 4}")
+        for row in range(40)
+    )
+    dataset = Dataset(name="people", form="test", classes=("cat", "dog"), samples=samples)
+    own = Member("", 0, np.arange(36), np.arange(36, 40), np.empty(0, np.int64))
+    prepared = SimpleNamespace(dataset=dataset, hashes=[str(row) for row in range(40)])
+    chosen_anew = 0
+    for draw in range(20):
+        part = _subset(SimpleNamespace(all_images=own, prepared=prepared), draw, 4)
+        assert len(part.train)
+        assert len(part.validation)
+        assert not {row // 4 for row in part.train} & {row // 4 for row in part.validation}
+        chosen_anew += not set(part.validation) <= set(own.validation)
+    assert chosen_anew

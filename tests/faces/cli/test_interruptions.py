@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from faces.cli.terminal import refused, start, succeeds
+from convolve.faces.cli import main
+from convolve.faces.cli.app import Interrupted
+from faces.cli.terminal import convolve, refused, start, succeeds
 from workflow.pictures import QUICK
 
 
@@ -32,6 +34,20 @@ def test_two_at_once_then_ctrl_c_then_on_to_the_end(animals, elsewhere):
     # It went on: what was planned and forecast before is not done again.
     assert "forecast" not in answer.err
     assert len(Path("out/history.jsonl").read_text().splitlines()) == 100
+
+
+@pytest.mark.parametrize(
+    ("command", "goes_on"), [("pretrain", True), ("ladder", True), ("look", False), ("test", False)]
+)
+def test_only_commands_that_keep_their_work_say_that_they_go_on(monkeypatch, command, goes_on):
+    def stopped(**_):
+        raise Interrupted
+
+    monkeypatch.setattr(main, "app", stopped)
+    answer = convolve(command, "anything")
+    assert answer.code == 130
+    assert answer.err.startswith("\nconvolve: stopped")
+    assert ("goes on" in answer.err) == goes_on
 
 
 def _wait_for(path, process):

@@ -1,9 +1,13 @@
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
+from convolve.errors import UserError
+from convolve.training.starts.scratch import Scratch
+from convolve.training.starts.unsupervised import Unsupervised
 from convolve.workflow.ladder import corrected_tests
 from faces.cli.terminal import refused, succeeds
 
@@ -49,6 +53,35 @@ def test_finished_rungs_are_read_not_trained_again(climbed, elsewhere):
     answer = succeeds(*command[:-1], "copy", "--json")
     assert "scratch: finished already" in answer.err
     assert answer.json["rungs"] == before.json["rungs"]
+
+
+def test_a_rung_killed_before_it_was_measured_is_told_without_its_memory(climbed, elsewhere):
+    folder, command, _ = climbed
+    shutil.copytree(folder, "copy")
+    Path("copy/ladder.json").unlink()
+    measured = json.loads(Path("copy/measured.json").read_text())
+    del measured["rungs"]["scratch"]
+    Path("copy/measured.json").write_text(json.dumps(measured))
+    answer = succeeds(*command[:-1], "copy", "--json")
+    assert answer.json["rungs"][0]["peak_bytes"] is None
+    assert "not measured" in Path("copy/ladder.html").read_text()
+
+
+def test_an_error_in_training_stops_the_ladder_and_the_same_command_goes_on(animals, elsewhere, monkeypatch):
+    command = ("ladder", "transfer", animals, "network=mlp", *SETTINGS[2:], "--out", "out")
+    training = Scratch.train
+
+    def fail(start, job):
+        raise UserError("no space is left")
+
+    monkeypatch.setattr(Scratch, "train", fail)
+    assert "no space is left" in refused(*command)
+    assert not Path("out/ladder.json").exists()
+    monkeypatch.setattr(Scratch, "train", training)
+    # So few images are no matter for pre-training.
+    monkeypatch.setattr(Unsupervised, "train", lambda start, job: training(Scratch(), job))
+    answer = succeeds(*command, "--json")
+    assert [row["rung"] for row in answer.json["rungs"]] == ["scratch", "unsupervised"]
 
 
 @pytest.mark.slow

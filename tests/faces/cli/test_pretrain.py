@@ -40,7 +40,7 @@ def test_a_folder_of_images_becomes_weights_for_a_training(loose, animals):
 
 def test_labels_only_judge_the_features_and_the_same_command_again_is_finished(animals, elsewhere):
     first = succeeds("pretrain", animals, *QUICK, "--out", "run", "--json")
-    assert set(first.json["neighbours"]) == {"accuracy", "random_weights"}
+    assert set(first.json["neighbours"]) == {"accuracy", "before"}
     again = succeeds("pretrain", animals, *QUICK, "--out", "run", "--json")
     assert again.err == "run: this pre-training is finished already\n"
     assert again.json == first.json
@@ -49,6 +49,16 @@ def test_labels_only_judge_the_features_and_the_same_command_again_is_finished(a
 def test_a_backbone_is_not_taken_for_a_model(animals, elsewhere):
     succeeds("pretrain", animals, *QUICK, "--out", "run")
     assert "a pre-trained backbone, which predicts nothing by itself" in refused("predict", "run", animals)
+
+
+def test_it_has_no_test_figures_and_says_what_it_is_for(animals, run, elsewhere):
+    succeeds("pretrain", animals, *QUICK, "--out", "before")
+    for command in (("test", "before"), ("test", "before", "--data", animals), ("compare", run, "before")):
+        words = refused(*command)
+        assert "before: a pre-training, which has no test figures" in words
+        assert "convolve train DATA start=before" in words
+    (elsewhere / "before" / "results.json").unlink()
+    assert "Run the command that began it again." in refused("test", "before")
 
 
 def test_without_a_readable_image_nothing_is_left_behind(elsewhere):

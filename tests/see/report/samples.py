@@ -87,6 +87,7 @@ def sample(classes=("mono", "poly", "thin film"), *, results=None, **changes):
             weights="ImageNet-1k",
             licence="BSD-3-Clause",
             start="finetune",
+            method="All of its parameters were fine-tuned.",
             image_hw=(96, 128),
             fit="pad",
             channels=3,

@@ -79,7 +79,7 @@ def test_the_methods_paragraph_has_what_a_reviewer_asks_for():
     words = methods_paragraph(sample(CLASSES, results=one_label_results(CLASSES)))
     for fact in (
         "resnet18 (He et al., CVPR 2016; 11,178,051 parameters)",
-        "fine-tuned, starting from ImageNet-1k weights",
+        "It started from ImageNet-1k weights. All of its parameters were fine-tuned.",
         "RGB images of 96 x 128 pixels (height x width), scaled to fit and padded",
         "1,500 images for training, 270 images for validation, 372 images for testing",
         "12 epochs (adamw, peak learning rate 0.001, weight decay 0.05, batch size 32)",

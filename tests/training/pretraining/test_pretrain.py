@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,3 +98,26 @@ def test_labelled_rows_are_always_among_those_that_are_learned_from():
     assert len(few) == len(set(few.tolist())) == 10
     assert {5, 90} <= set(few.tolist())
     assert some_rows(labelled, others, at_most=0, seed=0).tolist() == list(range(100))
+
+
+def test_more_labelled_rows_than_wanted_are_drawn_from():
+    labelled, others = np.arange(0, 60), np.arange(60, 100)
+    few = some_rows(labelled, others, at_most=10, seed=0)
+    assert len(set(few.tolist())) == 10
+    assert set(few.tolist()) < set(labelled.tolist())
+    assert few.tolist() != some_rows(labelled, others, at_most=10, seed=1).tolist()
+
+
+def test_a_collapse_is_found_in_the_same_epoch_after_an_interruption(tmp_path):
+    def kill(what, done, total):
+        if what == "pre-training" and done == 11:
+            raise KilledError
+
+    def collapsing(**settings):
+        return work(tmp_path, method=VicReg(variance=0.0, covariance=0.0), epochs=3, lr=0.0, **settings)
+
+    flat = np.zeros_like(images_and_targets()[0])
+    with pytest.raises(KilledError):
+        pretrain(replace(collapsing(progress=kill), images=flat))
+    with pytest.raises(UserError, match="pre-training collapsed"):
+        pretrain(replace(collapsing(), images=flat))

@@ -9,6 +9,8 @@ from convolve.faces.cli import commands
 from convolve.faces.cli.app import Interrupted, app
 
 INTERRUPTED = 130
+# Commands that keep what they have done so far.
+_GO_ON = ("train", "pretrain", "curve", "ladder")
 
 
 def main() -> None:
@@ -21,7 +23,8 @@ def main() -> None:
         print(f"convolve: {error}", file=sys.stderr)
         sys.exit(2)
     except (Interrupted, KeyboardInterrupt):
-        print("\nconvolve: stopped; the same command goes on from where it stood", file=sys.stderr)
+        on = "; the same command goes on from where it stood" if sys.argv[1:2] and sys.argv[1] in _GO_ON else ""
+        print(f"\nconvolve: stopped{on}", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

@@ -89,4 +89,4 @@ def _from_tensors(tensors: Mapping[str, Tensor], *, features: int, outputs: int)
     return Forest(**tensors, outputs=outputs)
 
 
-HEADS.add("forest", HeadKind(Forest, _from_tensors))
+HEADS.add("forest", HeadKind(Forest, _from_tensors, ("feature", "threshold", "distributions")))

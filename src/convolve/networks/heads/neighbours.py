@@ -51,4 +51,4 @@ def _from_tensors(tensors: Mapping[str, Tensor], *, features: int, outputs: int)
     return Neighbours(**tensors, outputs=outputs)
 
 
-HEADS.add("neighbours", HeadKind(Neighbours, _from_tensors))
+HEADS.add("neighbours", HeadKind(Neighbours, _from_tensors, ()))

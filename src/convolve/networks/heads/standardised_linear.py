@@ -45,4 +45,4 @@ def _from_tensors(tensors: Mapping[str, Tensor], *, features: int, outputs: int)
     return StandardisedLinear(**tensors, outputs=outputs)
 
 
-HEADS.add("standardised-linear", HeadKind(StandardisedLinear, _from_tensors))
+HEADS.add("standardised-linear", HeadKind(StandardisedLinear, _from_tensors, ("weight", "bias")))

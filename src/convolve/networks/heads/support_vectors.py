@@ -106,4 +106,4 @@ def _from_tensors(tensors: Mapping[str, Tensor], *, features: int, outputs: int)
     return SupportVectors(**tensors, outputs=outputs)
 
 
-HEADS.add("support-vectors", HeadKind(SupportVectors, _from_tensors))
+HEADS.add("support-vectors", HeadKind(SupportVectors, _from_tensors, ("coefficients", "intercepts")))

@@ -39,6 +39,7 @@ class DataSummary:
         left_out: (where, what) of files and rows that could not be used; a report shows the first.
         left_out_count: of all of them.
         duplicates: images that are there more than once.
+        unlabelled: images that could train or choose, but whose labels the run's model did not use.
         split_by: what was kept together, for example "patient", or empty where each image stood alone.
     """
 
@@ -51,6 +52,7 @@ class DataSummary:
     left_out: Sequence[tuple[str, str]] = ()
     left_out_count: int = 0
     duplicates: int = 0
+    unlabelled: int = 0
     split_by: str = ""
 
 
@@ -61,12 +63,13 @@ class NetworkFacts:
     Attributes:
         name: for example "resnet18".
         source: the paper or library it comes from.
-        parameters: how many numbers it has in all.
-        trained_parameters: how many of them were trained.
+        parameters: how many numbers it has in all, those that fit a classifier included.
+        trained_parameters: how many of them were trained or fitted.
         weights: what it started from, in words, for example "random" or "ImageNet-1k, packaged with timm".
         licence: of those weights; empty for random ones.
         loaded: what became of their tensors: (in words, names).
-        start: the rung of the transfer ladder: "scratch", "features" or "finetune".
+        start: the rung of the transfer ladder, for example "finetune".
+        method: what was trained and how, sentences in the past tense.
         image_hw: height and width of its input, pixels.
         fit: how another shape became this one: "pad", "crop" or "stretch".
         channels: 1 or 3.
@@ -80,6 +83,7 @@ class NetworkFacts:
     licence: str = ""
     loaded: Sequence[tuple[str, Sequence[str]]] = ()
     start: str
+    method: str
     image_hw: tuple[int, int]
     fit: str
     channels: int

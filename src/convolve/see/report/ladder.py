@@ -74,7 +74,7 @@ def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
             percent_range(row["accuracy_ci95"]),
             duration(row["seconds"]),
             f"{row['trained_parameters']:,}",
-            f"{row['peak_bytes'] / 2**20:,.0f} MiB",
+            "not measured" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
         ]
         for row in results["rungs"]
     ]

@@ -14,11 +14,6 @@ _FITS = {
     "stretch": "stretched",
 }
 _USES = {"train": "training", "validation": "validation", "test": "testing", "cross-validated": "cross-validation"}
-_STARTS = {
-    "scratch": "All of its parameters were trained from random values",
-    "features": "The network was left as it was, and a linear classifier was fitted to its features",
-    "finetune": "Its parameters were fine-tuned",
-}
 
 
 def methods_paragraph(report: Report) -> str:
@@ -30,11 +25,11 @@ def methods_paragraph(report: Report) -> str:
 def _network(report: Report) -> Iterator[str]:
     network, data = report.network, report.data
     yield (
-        f"{network.name} ({network.source}; {network.parameters:,} parameters) was trained to tell "
+        f"{network.name} ({network.source}; {network.parameters:,} parameters) was used to tell "
         f"{counted(len(data.classes), 'class')} apart."
     )
-    started = "" if network.start == "scratch" else f", starting from {network.weights} weights"
-    yield f"{_STARTS.get(network.start, f'It was trained by the method {network.start}')}{started}."
+    yield f"It started from {network.weights} weights."
+    yield network.method
     height, width = network.image_hw
     colour = "grey" if network.channels == 1 else "RGB"
     yield f"Its inputs were {colour} images of {height} x {width} pixels (height x width), {_FITS[network.fit]}."
@@ -47,6 +42,8 @@ def _data(report: Report) -> Iterator[str]:
     ]
     together = f"; images of one {data.split_by} were kept in one split" if data.split_by else ""
     yield f"The data set {data.name} was used with {', '.join(parts)}{together}."
+    if data.unlabelled:
+        yield f"The labels of {counted(data.unlabelled, 'image')} were used neither for training nor for choosing."
     if data.left_out_count:
         yield f"Files or rows that could not be used: {data.left_out_count:,}."
 
@@ -69,7 +66,9 @@ def _training(report: Report, recipe: dict[str, Any]) -> Iterator[str]:
     augmentations = [name for name, value in recipe.get("augment", {}).items() if name != "preset" and value]
     if augmentations:
         yield f"Training images were augmented ({', '.join(augmentations)})."
-    if report.best_epoch is not None:
+    if report.best_epoch == 0:
+        yield f"No epoch improved the validation {report.score_name.replace('_', ' ')}; the first weights were kept."
+    elif report.best_epoch is not None:
         yield (
             f"The weights of epoch {report.best_epoch} were kept, which had the best validation "
             f"{report.score_name.replace('_', ' ')}."

@@ -23,6 +23,8 @@ _PATIENCE = 2
 class Classifier(Protocol):
     """One kind of classifier. Final classes fill it."""
 
+    in_words: str
+    """With its article, for a sentence: "a random forest"."""
     several_labels: bool
     """Whether it can say of an image that it shows several classes, or none."""
     in_order: bool

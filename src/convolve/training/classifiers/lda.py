@@ -21,6 +21,7 @@ class Lda:
     a class is among the training images is how probable it is taken to be.
     """
 
+    in_words = "linear discriminant analysis"
     several_labels = False
     in_order = True
 

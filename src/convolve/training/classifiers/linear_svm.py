@@ -23,6 +23,7 @@ class LinearSvm:
     Class weights count.
     """
 
+    in_words = "a linear support vector machine"
     several_labels = False
     in_order = True
 

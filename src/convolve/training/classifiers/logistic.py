@@ -28,6 +28,7 @@ class Logistic:
         penalties: lambdas to try, strong to weak.
     """
 
+    in_words = "a logistic regression"
     several_labels = True
     in_order = True
 

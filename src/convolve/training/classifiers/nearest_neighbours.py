@@ -19,6 +19,7 @@ class NearestNeighbours:
     It answers what scikit-learn's KNeighborsClassifier(metric="cosine") does. Class weights do not count.
     """
 
+    in_words = "a vote of nearest neighbours"
     several_labels = False
     in_order = True
 

@@ -22,6 +22,7 @@ class RandomForest:
     The same features give the same forest: its random numbers are always the same. Class weights count.
     """
 
+    in_words = "a random forest"
     several_labels = False
     in_order = True
 

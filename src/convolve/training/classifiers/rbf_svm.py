@@ -26,6 +26,7 @@ class RbfSvm:
     Class weights count.
     """
 
+    in_words = "a support vector machine with Gaussian kernel"
     several_labels = False
     in_order = False
 

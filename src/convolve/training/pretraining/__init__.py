@@ -24,6 +24,9 @@ class Method(Objective, Protocol):
     def views(self, batch: Batch, augmentation: Augmentation, *, seed: int, epoch: int) -> Tensor:
         """(N, C, H, W) images in [0, 1] -> (N, 2C, H, W) in [0, 1], by (seed, epoch, row) alone."""
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Told before every epoch, counted from 0, and again where a training goes on within one."""
+
     def network(self, backbone: nn.Module, *, features: int, channels: int, image_hw: tuple[int, int]) -> nn.Module:
         """What is trained: the backbone, and what the task needs beside it; (N, 2C, H, W), normalised -> outputs.
 

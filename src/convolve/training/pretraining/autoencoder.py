@@ -43,6 +43,9 @@ class AutoEncoder:
         hidden = F.interpolate(squares.float(), size=clean.shape[2:], mode="nearest").bool()
         return torch.cat([torch.where(hidden, augmentation.fill[:, None, None], clean), clean], dim=1)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Every epoch is like the one before."""
+
     def network(self, backbone: nn.Module, *, features: int, channels: int, image_hw: tuple[int, int]) -> nn.Module:
         """The backbone and a light decoder."""
         return Reconstruction(backbone, decoder(features, channels=channels, image_hw=image_hw))

@@ -171,23 +171,25 @@ def _fit(work: Pretraining) -> FitResult:
         ),
         folder=work.folder,
         progress=lambda what, done, total: progress("pre-training" if what == "training" else what, done, total),
+        begin_epoch=method.begin_epoch,
     ).run()
 
 
 def some_rows(
     labelled: NDArray[np.int64], unlabelled: NDArray[np.int64], *, at_most: int, seed: int
 ) -> NDArray[np.int64]:
-    """The rows to pre-train on, ascending: all labelled ones, and of the others so many as the seed draws.
+    """The rows to pre-train on, ascending: the labelled ones first, then of the others what the seed draws.
 
     Args:
-        labelled: always among them.
+        labelled: all of them are taken, or as many as there may be.
         unlabelled: the others.
         at_most: how many in all; 0 = every one.
         seed: draws.
     """
-    wanted = len(unlabelled) if at_most == 0 else max(0, at_most - len(labelled))
-    drawn = numpy_generator(seed, "pre-training images").permutation(unlabelled)[:wanted]
-    return np.sort(np.concatenate([labelled, drawn]))
+    generator = numpy_generator(seed, "pre-training images")
+    others, first = generator.permutation(unlabelled), generator.permutation(labelled)
+    drawn = np.concatenate([first, others])
+    return np.sort(drawn[:at_most] if at_most else drawn)
 
 
 def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

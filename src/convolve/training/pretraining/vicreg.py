@@ -14,7 +14,7 @@ from convolve.training.pretraining import PRETRAINING
 _WIDEST = 2048
 _SMALLEST_STD_SQUARED = 1e-4
 # Random weights, and norm layers that have seen a few batches only, may well have little spread.
-_EVALUATIONS_BEFORE_JUDGED = 3
+_EPOCHS_BEFORE_JUDGED = 3
 _COLLAPSED = 0.1
 
 
@@ -46,12 +46,16 @@ class VicReg:
         self._invariance = invariance
         self._variance = variance
         self._covariance = covariance
-        self._evaluations = 0
+        self._epoch = 0
 
     def views(self, batch: Batch, augmentation: Augmentation, *, seed: int, epoch: int) -> Tensor:
         """Two independent draws of the augmentation."""
         drawn = [augmentation(batch, seed=seed_of(seed, "view", view), epoch=epoch).images for view in range(2)]
         return torch.cat(drawn, dim=1)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """From the third epoch on, a collapse is an error, however often the training was interrupted."""
+        self._epoch = epoch
 
     def network(self, backbone: nn.Module, *, features: int, channels: int, image_hw: tuple[int, int]) -> nn.Module:
         """The backbone and a projector of three layers, 4 times as wide as the features but at most 2048."""
@@ -68,17 +72,16 @@ class VicReg:
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The loss; the spread of the embeddings' directions, 1 all over the sphere, 0 in one point; their deviation.
 
-        The deviation is that of each dimension, on average; the loss wants 1. Either near 0 is a collapse.
+        The deviation is that of each dimension, on average; the loss wants 1, and few steps do not reach it. A spread
+        near 0 is a collapse.
 
         Raises:
             UserError: the embeddings collapsed.
         """
         spread, std = spread_of(outputs[:, 0]), float(outputs[:, 0].std(dim=0).mean())
-        self._evaluations += 1
-        if self._evaluations > _EVALUATIONS_BEFORE_JUDGED and not min(spread, std) > _COLLAPSED:
+        if self._epoch + 1 >= _EPOCHS_BEFORE_JUDGED and not spread > _COLLAPSED:
             raise UserError(
-                f"pre-training collapsed: all images have nearly the same embedding (spread {spread:.3f} and deviation "
-                f"{std:.3f}, each of 1)",
+                f"pre-training collapsed: all images have nearly the same embedding (spread {spread:.3f} of 1)",
                 "Lower the learning rate (optimiser.lr), or keep the weights of variance and covariance at 25 and 1.",
             )
         return {"loss": float(self.losses(outputs, targets).mean()), "spread": spread, "std": std}

@@ -105,9 +105,13 @@ class Trained:
         temperature: divisor of its outputs, fitted on images that were not trained on.
         validation: figures that chose the network; never to be reported as its quality.
         chosen_on: in words, what those figures were measured on.
+        trained_parameters: numbers that training or fitting set.
+        train_images: how many images with their labels it learned from.
         epochs: passes over the training images.
+        best_epoch: whose weights were kept, from 1; 0 = those before the first epoch; None without epochs.
         seconds: spent.
-        images_per_second: of training, 0 if nothing was trained in this session.
+        images_per_second: of training with gradients, 0 if nothing was in this session.
+        method: what was trained and how, sentences in the past tense for a paper.
         features: (N, D) of all rows where the backbone is untouched, so that outputs need the head alone.
         notes: sentences for the report.
     """
@@ -116,9 +120,13 @@ class Trained:
     temperature: float
     validation: dict[str, float]
     chosen_on: str
+    trained_parameters: int
+    train_images: int
     epochs: int
+    best_epoch: int | None
     seconds: float
     images_per_second: float
+    method: str
     features: Tensor | None = None
     notes: tuple[str, ...] = ()
 

@@ -7,9 +7,10 @@ from pydantic import Field
 from torch import nn
 
 from convolve.data.preprocessing import Preprocessing
+from convolve.networks.heads import fitted_numbers
 from convolve.networks.joined_features import JoinedFeatures, check_layers, stage_layers
 from convolve.networks.network import Network
-from convolve.networks.symmetric_features import SymmetricFeatures, Symmetry
+from convolve.networks.symmetric_features import SymmetricFeatures, Symmetry, symmetry_in_words
 from convolve.training.classifiers import CLASSIFIERS, check_labels, fit_classifier
 from convolve.training.features import frozen_features
 from convolve.training.starts import STARTS, Division, Job, Trained
@@ -80,7 +81,7 @@ class Features:
         backbone = self._joined(
             job.network.backbone, channels=job.preprocessing.channels, image_hw=job.preprocessing.image_hw
         )
-        name = _describe(backbone)
+        name, layers = _describe(backbone), _in_words(backbone)
         if self._symmetry != "none":
             backbone = SymmetricFeatures(backbone, self._symmetry)
         features = frozen_features(job, backbone, name=f"{self._symmetry}: {name}")
@@ -97,22 +98,44 @@ class Features:
             temperature=probe.temperature,
             validation=probe.figures,
             chosen_on=f"{len(rows)} images by cross-validation (each judged by a classifier fitted without it)",
+            trained_parameters=fitted_numbers(probe.head),
+            train_images=len(rows),
             epochs=0,
+            best_epoch=None,
             seconds=time.monotonic() - started,
-            images_per_second=len(features) / (time.monotonic() - started),
+            images_per_second=0.0,
+            method=self._method(layers, images=len(rows), setting=probe.setting_in_words),
             features=features,
             notes=(
                 f"Classifier {self._name}, chosen by cross-validation among training images: {probe.setting_in_words}.",
             ),
         )
 
+    def _method(self, layers: str, *, images: int, setting: str) -> str:
+        copies = "" if self._symmetry == "none" else f", {symmetry_in_words(self._symmetry)}"
+        return (
+            f"The backbone was left as it was, and {self._classifier.in_words} was fitted to {layers}{copies}. "
+            f"Training and validation images ({images:,}) were fitted on together; the setting ({setting}) was chosen "
+            "by cross-validation among them."
+        )
+
     def _joined(self, backbone: nn.Module, *, channels: int, image_hw: tuple[int, int]) -> nn.Module:
         if self._layers == "stages":
-            return JoinedFeatures(backbone, stage_layers(backbone, channels=channels, image_hw=image_hw))
+            stages = stage_layers(backbone, channels=channels, image_hw=image_hw)
+            # Without maps there is nothing to join, and a model file could not tell such a wrapper from none.
+            return JoinedFeatures(backbone, stages) if stages else backbone
         if self._layers == _LAST:
             return backbone
         inner = [layer for layer in dict.fromkeys(self._layers) if layer != _LAST]
         return JoinedFeatures(backbone, inner, last=_LAST in self._layers) if inner else backbone
+
+
+def _in_words(backbone: nn.Module) -> str:
+    """The features of the backbone, for a sentence."""
+    if not isinstance(backbone, JoinedFeatures):
+        return "its last features"
+    layers = f"the means of the maps of {', '.join(backbone.layers)}"
+    return f"its last features joined with {layers}" if backbone.last else layers
 
 
 def _describe(backbone: nn.Module) -> str:

@@ -14,7 +14,7 @@ from convolve.data.preprocessing import Preprocessing
 from convolve.errors import UserError
 from convolve.networks.network import Network
 from convolve.networks.stages import Stage, find_stages, join
-from convolve.networks.symmetric_features import SymmetricFeatures, Symmetry
+from convolve.networks.symmetric_features import SymmetricFeatures, Symmetry, symmetry_in_words
 from convolve.training.features import frozen_features, frozen_outputs
 from convolve.training.fit import Fit, FitResult
 from convolve.training.linear_head import fit_probe
@@ -109,7 +109,28 @@ class Finetune:
         if self._symmetry != "none":
             outer = SymmetricFeatures(job.network.backbone, self._symmetry)
             job = replace(job, network=Network(outer, job.network.head, features=job.network.features))
-        return replace(finished(job, result, notes), seconds=seconds)
+        method = self._method(stages=len(parts) - 1, whole=division.frozen is None, kept_probe=bool(notes))
+        return replace(finished(job, result, trained=division.trained, method=method, notes=notes), seconds=seconds)
+
+    def _method(self, *, stages: int, whole: bool, kept_probe: bool) -> str:
+        if whole:
+            tuned = "All of its parameters were fine-tuned"
+        elif stages:
+            tuned = f"Of its stages, the last {stages} and the head were fine-tuned, and those below left as they were"
+        else:
+            tuned = "The head was trained, and the backbone left as it was"
+        gradual = ", one stage after another from the head down" if self._gradual else ""
+        sentences = [f"{tuned}{gradual}."]
+        if self._probe:
+            sentences.append(
+                "Before that, the head was fitted to the features of the training images by logistic regression, its "
+                "penalty chosen by cross-validation."
+            )
+        if kept_probe:
+            sentences.append("Fine-tuning improved nothing on the validation images, so this classifier was kept.")
+        if self._symmetry != "none":
+            sentences.append(f"In prediction, features were {symmetry_in_words(self._symmetry)}.")
+        return " ".join(sentences)
 
     @property
     def _needs_stages(self) -> bool:

@@ -39,8 +39,16 @@ def fit_all(
     ).run()
 
 
-def finished(job: Job, result: FitResult, notes: tuple[str, ...] = ()) -> Trained:
-    """The outcome of a fit, its temperature fitted on the validation images."""
+def finished(job: Job, result: FitResult, *, trained: nn.Module, method: str, notes: tuple[str, ...] = ()) -> Trained:
+    """The outcome of a fit, its temperature fitted on the validation images.
+
+    Args:
+        job: its network answers as it is now.
+        result: of the fit.
+        trained: what the fit trained.
+        method: as `Trained` has it.
+        notes: as `Trained` has them.
+    """
     rows = job.validation_rows
     held_out = network_outputs(job, job.network, rows, what="calibrating probabilities")
     targets = job.targets[torch.from_numpy(rows)]
@@ -50,9 +58,13 @@ def finished(job: Job, result: FitResult, notes: tuple[str, ...] = ()) -> Traine
         # Not those of the best epoch: what answers may be a mean over copies, which the loop did not judge.
         validation=job.task.evaluate(held_out, targets),
         chosen_on=f"the {len(job.validation_rows)} validation images, after epoch {result.best_epoch}",
+        trained_parameters=sum(p.numel() for p in trained.parameters() if p.requires_grad),
+        train_images=len(job.train_rows),
         epochs=result.epochs,
+        best_epoch=result.best_epoch,
         seconds=result.seconds,
         images_per_second=result.images_per_second,
+        method=method,
         notes=notes,
     )
 
@@ -67,4 +79,6 @@ class Scratch:
 
     def train(self, job: Job) -> Trained:
         """Train from the network's initial weights."""
-        return finished(job, fit_all(job))
+        origin = "from random values" if job.loaded is None else "from the weights that it started with"
+        method = f"All of its parameters were trained {origin}."
+        return finished(job, fit_all(job), trained=job.network, method=method)

@@ -6,6 +6,7 @@ from pydantic import Field
 from convolve.data.augment.augmentation import build_augmentation
 from convolve.data.augment.presets import PRESETS, preset_of_views
 from convolve.data.preprocessing import Preprocessing
+from convolve.networks.heads import fitted_numbers
 from convolve.networks.network import Network
 from convolve.training.pretraining import PRETRAINING, Method
 from convolve.training.pretraining.pretrain import Pretraining, pretrain, some_rows, usual_epochs
@@ -39,6 +40,7 @@ class Unsupervised:
     ) -> None:
         kind = PRETRAINING[method]
         self.method: Method = kind()
+        self._name = method
         self.images = images
         self.batch_size = BATCH_SIZE
         self._epochs = epochs
@@ -78,4 +80,14 @@ class Unsupervised:
         trained = self._then.train(job)
         figures = ", ".join(f"{name} {value:.3g}" for name, value in done.figures.items())
         note = f"Pre-trained without labels: {done.epochs} epochs of {done.images} images ({figures})."
-        return replace(trained, seconds=trained.seconds + done.seconds, notes=(note, *trained.notes))
+        backbone = sum(parameter.numel() for parameter in job.network.backbone.parameters())
+        return replace(
+            trained,
+            trained_parameters=backbone + fitted_numbers(trained.network.head),
+            seconds=trained.seconds + done.seconds,
+            method=(
+                f"The backbone first learned from {done.images:,} images without their labels ({self._name}, "
+                f"epochs: {done.epochs}). {trained.method}"
+            ),
+            notes=(note, *trained.notes),
+        )

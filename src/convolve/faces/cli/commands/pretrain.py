@@ -34,6 +34,6 @@ def pretrain(
         shares = results["neighbours"]
         print(
             f"nearest neighbours agree with the labels for {shares['accuracy']:.1%} of the images "
-            f"({shares['random_weights']:.1%} with random weights)"
+            f"({shares['before']:.1%} before)"
         )
     print(f"start from it: convolve train DATA network={results['network']} network.weights={run.folder}")
