@@ -15,7 +15,7 @@ _WIDEST = 2048
 _SMALLEST_STD_SQUARED = 1e-4
 # Random weights, and norm layers that have seen a few batches only, may well have little spread.
 _EPOCHS_BEFORE_JUDGED = 3
-_COLLAPSED = 0.1
+_COLLAPSED = 0.05
 
 
 @PRETRAINING.register("vicreg")
@@ -72,16 +72,16 @@ class VicReg:
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The loss; the spread of the embeddings' directions, 1 all over the sphere, 0 in one point; their deviation.
 
-        The deviation is that of each dimension, on average; the loss wants 1, and few steps do not reach it. A spread
-        near 0 is a collapse.
+        The deviation is that of each dimension, on average; the loss wants 1. Either near 0 is a collapse.
 
         Raises:
             UserError: the embeddings collapsed.
         """
         spread, std = spread_of(outputs[:, 0]), float(outputs[:, 0].std(dim=0).mean())
-        if self._epoch + 1 >= _EPOCHS_BEFORE_JUDGED and not spread > _COLLAPSED:
+        if self._epoch + 1 >= _EPOCHS_BEFORE_JUDGED and not min(spread, std) > _COLLAPSED:
             raise UserError(
-                f"pre-training collapsed: all images have nearly the same embedding (spread {spread:.3f} of 1)",
+                f"pre-training collapsed: all images have nearly the same embedding (spread {spread:.3f} and deviation "
+                f"{std:.3f}, each of 1)",
                 "Lower the learning rate (optimiser.lr), or keep the weights of variance and covariance at 25 and 1.",
             )
         return {"loss": float(self.losses(outputs, targets).mean()), "spread": spread, "std": std}
