@@ -74,6 +74,7 @@ def test_a_kernel_machine_on_an_inner_layer_predicts_from_its_file_and_is_a_star
     assert weights_of_model(run.model).load().keys() == names
     again = trained(tmp_path / "again", f"start={run.folder}", "epochs=1", "budget=none")
     assert again.read("results")["test"]["accuracy"] > 0.5
+    assert "trained on 'digits' before" in again.read("plan")["reasons"]["network.weights"]
 
 
 def test_a_layer_that_does_not_exist_is_refused_before_images_are_decoded(first, tmp_path):
