@@ -70,8 +70,8 @@ def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, 
     source, weights = _weights(recipe, name, weights)
     if weights is not None and weights.trained_on == dataset.name:
         reasons["network.weights"] = (
-            f"these were trained on '{dataset.name}' before: figures on images that trained them then are too good; with "
-            "the same seed and folds=0, the images to test were kept from a supervised training, not from `pretrain`"
+            f"these were trained on '{dataset.name}' before: figures on images that trained them then are too good; "
+            "with the same seed and folds=0, the images to test were kept from a supervised training, not from `pretrain`"
         )
     side = recipe.data.image_size
     if side == "auto":
