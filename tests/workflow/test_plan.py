@@ -3,8 +3,9 @@ import pytest
 from convolve.data.dataset import ClassLabel, Dataset, Sample
 from convolve.errors import UserError
 from convolve.recipe.file import make_recipe
+from convolve.workflow.budget import keep_budget, keep_pretraining_budget
 from convolve.workflow.build import check_names
-from convolve.workflow.plan import _mixes, keep_budget, keep_pretraining_budget
+from convolve.workflow.plan import _mixes
 from convolve.workflow.recipes import recipe_from
 from convolve.workflow.testing import with_classes
 from workflow.pictures import QUICK

@@ -19,12 +19,13 @@ from convolve.run.folder import Run
 from convolve.see.report.learning_curve import write_curve
 from convolve.training.features import outputs_of
 from convolve.training.starts import STARTS
+from convolve.workflow.budget import keep_to_budget
 from convolve.workflow.build import recipe_job, recipe_start
 from convolve.workflow.curve_figures import rung_figures
 from convolve.workflow.curve_sizes import curve_sizes, first_units, nested_order
 from convolve.workflow.data import Member, Opened, Prepared, open_data
 from convolve.workflow.plan import plan_data, plan_training
-from convolve.workflow.planning import Plan, Say, keep_to_budget, make_or_read_plan, planned_members, recipe_for
+from convolve.workflow.planning import Plan, Say, make_or_read_plan, planned_members, recipe_for
 from convolve.workflow.results import run_task
 from convolve.workflow.study import choose_study
 from convolve.workflow.train import check_weights

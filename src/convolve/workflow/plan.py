@@ -1,6 +1,6 @@
 """What a recipe leaves to the program: each choice one rule, with the sentence that tells the user why."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +21,10 @@ from convolve.networks.choice import choose_network, choose_side
 from convolve.networks.pretrained import Weights, find_weights
 from convolve.networks.stages import find_stages
 from convolve.randomness import torch_randomness
-from convolve.recipe.schema import Option, Recipe, Section
+from convolve.recipe.schema import Recipe, Section
 from convolve.registry import checked_options
 from convolve.training.compute import choose_device
 from convolve.training.optimisers import OPTIMISERS
-from convolve.training.pretraining.pretrain import usual_epochs
 from convolve.training.starts import STARTS
 from convolve.workflow.own_weights import facts_of_file, with_own_weights
 
@@ -39,10 +38,6 @@ _UNEVEN = 3.0
 # Fine-tuning on a CPU trains so many stages; each learns so many times as fast as the one above it.
 _LAST_STAGES = 2
 _DECAY = 0.7
-PRETRAINING_SHARE = 0.6
-VIEWS = 2
-_EPOCHS_AT_LEAST = 4
-_FEWEST_TO_PRETRAIN = 1000
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, 
     if weights is not None and weights.trained_on == dataset.name:
         reasons["network.weights"] = (
             f"these were trained on '{dataset.name}' before: figures on images that trained them then are too good; "
-            "with the same seed and folds=0, the images to test were kept from a supervised training, not from `pretrain`"
+            "with the same seed and folds=0, images to test were kept from a supervised training, not from `pretrain`"
         )
     side = recipe.data.image_size
     if side == "auto":
@@ -134,64 +129,6 @@ def plan_training(recipe: Recipe, dataset: Dataset, train: NDArray[np.int64], pr
     recipe = changed(recipe, "train", **train_section)
     recipe = changed(recipe, "optimiser", **optimiser)
     return Choices(recipe.model_copy(update={"augment": augment, "task": "classify"}), reasons)
-
-
-def keep_budget(recipe: Recipe, *, seconds: Callable[[int], float], trainings: int, share: float = 1.0) -> Choices:
-    """Cut the epochs to what the budget allows; at least one is run.
-
-    Args:
-        recipe: with epochs.
-        seconds: what one training of so many epochs takes, as measured.
-        trainings: how many there are; the budget is for all of them.
-        share: of the budget; the rest is for what comes before.
-    """
-    epochs = recipe.train.epochs
-    assert isinstance(epochs, int)  # noqa: S101
-    if recipe.budget == "none":
-        return Choices(recipe, {})
-    limit = share * recipe.budget / trainings
-    affordable = next((some for some in range(epochs, 1, -1) if seconds(some) <= limit), 1)
-    if affordable >= epochs:
-        return Choices(recipe, {})
-    reason = f"{epochs} would be usual; the budget allows {affordable} (budget=none, or more time, lifts this)"
-    return Choices(changed(recipe, "train", epochs=affordable), {"train.epochs": reason})
-
-
-def keep_pretraining_budget(
-    recipe: Recipe, *, images: int, images_per_second: float, trainings: int, share: float = PRETRAINING_SHARE
-) -> Choices:
-    """Choose how many images are pre-trained on, and how often, within a share of the budget.
-
-    Where time is short, fewer images are seen several times rather than all of them once: the learning rate needs some
-    epochs to fall in, and a collapse shows after three.
-
-    Args:
-        recipe: of start "unsupervised"; what its options say is kept.
-        images: that could be pre-trained on.
-        images_per_second: measured, in training, each image seen once.
-        trainings: how many there are; the budget is for all of them.
-        share: of the budget; the rest is for what follows.
-    """
-    options = recipe.start.options
-    wanted = min(_count(options, "images") or images, images)
-    used, epochs = wanted, _count(options, "epochs") or usual_epochs(wanted)
-    if recipe.budget != "none":
-        seconds = share * recipe.budget / trainings
-        shown_images = max(1, int(seconds * images_per_second / VIEWS))
-        if not _count(options, "images"):
-            used = max(min(wanted, _FEWEST_TO_PRETRAIN), min(wanted, shown_images // _EPOCHS_AT_LEAST))
-        if not _count(options, "epochs"):
-            epochs = max(1, min(epochs, shown_images // used))
-    reason = f"{epochs} epochs of {used} of {images} images without labels"
-    if recipe.budget != "none":
-        reason += f", in {share:.0%} of the budget"
-    recipe = changed(recipe, "start", options=options | {"images": used, "epochs": epochs})
-    return Choices(recipe, {"start.options": reason})
-
-
-def _count(options: Mapping[str, Option], name: str) -> int:
-    value = options.get(name, 0)
-    return value if isinstance(value, int) else 0
 
 
 def trains_backbone(recipe: Recipe) -> bool:

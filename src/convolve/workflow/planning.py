@@ -2,19 +2,13 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import TypeAdapter
-from torch import Tensor
 
-from convolve.data.cache import store
 from convolve.data.dataset import class_counts
 from convolve.data.pack import channel_statistics
 from convolve.data.preprocessing import Preprocessing
@@ -27,18 +21,14 @@ from convolve.recipe.values import format_duration
 from convolve.run.environment import describe_environment
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run
-from convolve.training.calibrate import Calibration, calibrate, candidates
-from convolve.training.compute import Compute, choose_device, choose_engine
-from convolve.training.inference import in_test_mode
-from convolve.training.starts import Division, Job
-from convolve.workflow.build import check_names, recipe_job, recipe_start
+from convolve.training.calibrate import Calibration
+from convolve.training.compute import Compute
+from convolve.workflow.budget import keep_to_budget
+from convolve.workflow.build import check_names, recipe_job
+from convolve.workflow.calibrating import calibrated
 from convolve.workflow.data import Member, Opened, Prepared, members, prepare
 from convolve.workflow.plan import (
-    PRETRAINING_SHARE,
-    VIEWS,
     Choices,
-    keep_budget,
-    keep_pretraining_budget,
     plan_data,
     plan_training,
     trains_backbone,
@@ -46,9 +36,6 @@ from convolve.workflow.plan import (
 
 Say = Callable[[str], None]
 """Tells the user a sentence."""
-
-_SECONDS_A_WAY = 1.0
-_BATCHES_TIMED = 5
 
 
 @dataclass(frozen=True)
@@ -159,7 +146,7 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     job = recipe_job(recipe, prepared, preprocessing, own, Compute(), run.folder, progress)
     if job.loaded is not None:
         say(f"weights: {job.loaded.sentence}")
-    calibration = _calibrate(recipe, job, progress)
+    calibration = calibrated(recipe, job, progress)
     speed_told = f", {calibration.images_per_second:.0f} images a second" if calibration.measurements else ""
     say(f"computing: {calibration.chosen}{speed_told}")
     if recipe.start.name != "features":
@@ -172,70 +159,6 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     plan = Plan(recipe, preprocessing, reasons, calibration, job.loaded)
     _write(run, plan, opened)
     return plan, prepared
-
-
-def keep_to_budget(recipe: Recipe, job: Job, calibration: Calibration, *, trainings: int) -> tuple[Choices, float]:
-    """Cut pre-training and training to what the budget allows, by a few batches measured.
-
-    Args:
-        recipe: with epochs; of a start that trains a backbone, with labels or without.
-        job: one of the trainings.
-        calibration: how it computes, and how fast that is.
-        trainings: how many there are; the budget is for all of them.
-
-    Returns:
-        The choices, and how many seconds one training then takes.
-    """
-    reasons: dict[str, str] = {}
-    seconds, share = 0.0, 1.0
-    if recipe.start.name == "unsupervised":
-        speed = _speed(job, calibration)
-        choices = keep_pretraining_budget(
-            recipe,
-            images=len(job.train_rows) + len(job.unlabelled_rows),
-            images_per_second=speed,
-            trainings=trainings,
-        )
-        recipe, reasons = choices.recipe, dict(choices.reasons)
-        images, epochs = recipe.start.options["images"], recipe.start.options["epochs"]
-        assert isinstance(images, int)  # noqa: S101
-        assert isinstance(epochs, int)  # noqa: S101
-        seconds, share = VIEWS * images * epochs / speed, 1 - PRETRAINING_SHARE
-    if trains_backbone(recipe):
-        training = _seconds_of_training(recipe, job, calibration)
-        choices = keep_budget(recipe, seconds=training, trainings=trainings, share=share)
-        recipe, reasons = choices.recipe, reasons | choices.reasons
-        assert recipe.train.epochs != "auto"  # noqa: S101
-        seconds += training(recipe.train.epochs)
-    return Choices(recipe, reasons), seconds
-
-
-def _speed(job: Job, calibration: Calibration) -> float:
-    """Training images a second, augmentation included, which calibration leaves out."""
-    loader = job.training_loader()
-    steps = min(loader.steps, _BATCHES_TIMED)
-    loader.batch(0, 0)  # the first one reads the memory map from disk
-    started = time.perf_counter()
-    images = sum(len(loader.batch(0, step).rows) for step in range(steps))
-    return 1 / ((time.perf_counter() - started) / images + 1 / calibration.images_per_second)
-
-
-def _seconds_of_training(recipe: Recipe, job: Job, calibration: Calibration) -> Callable[[int], float]:
-    """How long one training of so many epochs takes, the views that go through a frozen part included."""
-    division = recipe_start(recipe).divide(job.network, job.preprocessing)
-    images = len(job.train_rows)
-    if division.frozen is None:
-        speed = _speed(job, calibration)
-        return lambda epochs: epochs * images / speed
-    batch = job.training_loader().batch(0, 0)
-    _entering(division, job.preprocessing.normalise(batch.images))  # the first pass also prepares the layers
-    started = time.perf_counter()
-    _entering(division, job.preprocessing.normalise(job.training_loader().batch(0, 0).images))
-    view = images * (time.perf_counter() - started) / len(batch.rows)
-    augmented = job.augmentation is not None
-    return lambda epochs: (
-        epochs * images / calibration.images_per_second + division.views(epochs=epochs, augmented=augmented) * view
-    )
 
 
 def _forecast(recipe: Recipe, *, images: int, seconds: float, trainings: int) -> str:
@@ -292,74 +215,6 @@ def _check_rows(member: Member) -> None:
             f"{len(member.train)} images are left for training and {len(member.validation)} for choosing",
             "Add images, or keep fewer aside (data.validation, data.test).",
         )
-
-
-def _calibrate(recipe: Recipe, job: Job, progress: Progress) -> Calibration:
-    """The fastest way to compute; compiling is tried only where the training is long enough to earn it back."""
-    settings, epochs = recipe.compute, recipe.train.epochs
-    device = choose_device(settings.device)
-    engine = choose_engine(settings.engine, device)
-
-    def ways(seconds: float) -> list[Compute]:
-        return candidates(
-            device,
-            memory_format=settings.memory_format,
-            precision=settings.precision,
-            compile_network=settings.compile,
-            seconds_forecast=seconds,
-        )
-
-    if recipe.start.name == "features" and engine != "torch":
-        # Nothing to choose from, and making the engine ready costs more than timing it: its speed is told when it runs.
-        # Should torch stand in, the last way of all is mostly the fastest.
-        chosen = ways(0.0)[-1].model_copy(update={"engine": engine, "compiled": False})
-        return Calibration(chosen=chosen, images_per_second=0.0, measurements=())
-    measured = _measured(recipe, job, ways(0.0), progress)
-    if recipe.start.name == "features":
-        return measured
-    assert epochs != "auto"  # noqa: S101
-    seconds = epochs * len(job.train_rows) / measured.images_per_second
-    longer = ways(seconds if recipe.budget == "none" else min(seconds, recipe.budget))
-    if len(longer) > len(ways(0.0)):
-        measured = _measured(recipe, job, longer, progress)
-    return measured.model_copy(update={"chosen": measured.chosen.model_copy(update={"engine": engine})})
-
-
-def _entering(division: Division, images: Tensor) -> Tensor:
-    """What the trained part of a network is given for these normalised images."""
-    if division.frozen is None:
-        return images
-    with in_test_mode(division.frozen), torch.no_grad():
-        activations: Tensor = division.frozen(images)
-    return activations
-
-
-def _measured(recipe: Recipe, job: Job, ways: list[Compute], progress: Progress) -> Calibration:
-    trained = recipe.start.name != "features"
-    environment = describe_environment()
-    division = recipe_start(recipe).divide(job.network, job.preprocessing)
-    facts = [environment["processor"], environment["threads"], environment["packages"]["torch"], repr(division.trained)]
-    facts += [job.preprocessing.image_hw, job.batch_size, trained, [str(way) for way in ways]]
-    key = blake2b(repr(facts).encode(), digest_size=16).hexdigest()
-
-    def write(folder: Path) -> None:
-        loader = job.in_order(job.train_rows[: job.batch_size])
-        batch = loader.batch(0, 0)
-        measured = calibrate(
-            division.trained,
-            job.task,
-            _entering(division, job.preprocessing.normalise(batch.images)),
-            batch.targets,
-            ways,
-            trained=trained,
-            seconds=_SECONDS_A_WAY,
-            progress=progress,
-        )
-        (folder / "calibration.json").write_text(measured.model_dump_json())
-
-    # Kept, so that the same recipe computes the same way, and gives the same weights, the next time.
-    folder = store("calibrations", key, write)
-    return Calibration.model_validate_json((folder / "calibration.json").read_text())
 
 
 def _write(run: Run, plan: Plan, opened: Opened) -> None:

@@ -33,9 +33,10 @@ from convolve.training.compute import Compute, choose_device
 from convolve.training.inference import compute_outputs
 from convolve.training.pretraining.pretrain import Pretraining, images_per_second, pretrain, some_rows
 from convolve.training.starts.unsupervised import Unsupervised
+from convolve.workflow.budget import keep_pretraining_budget
 from convolve.workflow.build import check_names, recipe_network
 from convolve.workflow.data import Opened
-from convolve.workflow.plan import changed, keep_pretraining_budget, plan_data, plan_training
+from convolve.workflow.plan import changed, plan_data, plan_training
 from convolve.workflow.planning import Say
 
 _NEIGHBOURS = 20
