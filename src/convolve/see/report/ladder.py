@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from convolve.see.report.numbers import counted, duration, percent, percent_range
 from convolve.see.report.svg import BLUE, GREY, ORANGE, chart_style, label, to_svg
@@ -106,6 +106,8 @@ def _plot(results: Mapping[str, Any]) -> Markup:
             )
         left.set_yticks(places, [label(row["rung"]) for row in rows])
         left.set_ylim(len(rows) - 0.5, -0.6)
+        # Whole percents only: labels are rounded to them.
+        left.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         left.set_xlabel(f"accuracy on {judged}, with its 95 % interval")
         left.set_title("How often it is right", loc="left", fontsize=10, fontweight="bold")
