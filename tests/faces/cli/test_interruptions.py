@@ -15,7 +15,7 @@ from workflow.pictures import QUICK
 
 
 def test_two_at_once_then_ctrl_c_then_on_to_the_end(animals, elsewhere):
-    command = ["train", animals, *QUICK, "folds=0", "epochs=100", "budget=none", "--out", "out"]
+    command = ["train", animals, *QUICK, "folds=0", "epochs=400", "budget=none", "--out", "out"]
     process = start(*command)
     try:
         _wait_for(Path("out/checkpoint.safetensors"), process)
@@ -28,12 +28,12 @@ def test_two_at_once_then_ctrl_c_then_on_to_the_end(animals, elsewhere):
     assert err.splitlines()[-1] == "convolve: stopped; the same command goes on from where it stood"
     assert "Traceback" not in err
     begun = len(Path("out/history.jsonl").read_text().splitlines())
-    assert 1 <= begun < 100
+    assert 1 <= begun < 400
     answer = succeeds(*command, "--json")
-    assert answer.json["epochs"] == 100
+    assert answer.json["epochs"] == 400
     # It went on: what was planned and forecast before is not done again.
     assert "forecast" not in answer.err
-    assert len(Path("out/history.jsonl").read_text().splitlines()) == 100
+    assert len(Path("out/history.jsonl").read_text().splitlines()) == 400
 
 
 @pytest.mark.parametrize(
