@@ -7,6 +7,7 @@ from torch import nn
 
 from convolve.data.augment.augmentation import build_augmentation
 from convolve.errors import UserError
+from convolve.networks.joined_features import JoinedFeatures
 from convolve.progress import silent
 from convolve.training.compute import Compute
 from convolve.training.features import frozen_features, frozen_outputs
@@ -62,11 +63,11 @@ def computed_directly(module, batch):
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_maps_of_plain_and_augmented_images(tmp_path, engine):
     job = make_job(tmp_path, augment=AUGMENT, engine=engine)
-    plain = frozen_outputs(job, maps(), name="maps", rows=ROWS, draw=None)
+    plain = frozen_outputs(job, maps(), rows=ROWS, draw=None)
     assert (plain.shape, plain.dtype) == ((7, 4, 4, 4), np.float32)
     batch = loader(ROWS, batch_size=7, shuffle=False).batch(0, 0)
     np.testing.assert_allclose(plain, computed_directly(maps(), batch), atol=1e-5)
-    drawn = [frozen_outputs(job, maps(), name="maps", rows=ROWS, draw=epoch) for epoch in (0, 3)]
+    drawn = [frozen_outputs(job, maps(), rows=ROWS, draw=epoch) for epoch in (0, 3)]
     for epoch, outputs in zip((0, 3), drawn, strict=True):
         batch = loader(ROWS, batch_size=7, augment=AUGMENT, shuffle=False).batch(epoch, 0)
         np.testing.assert_allclose(outputs, computed_directly(maps(), batch), atol=1e-4)
@@ -75,7 +76,7 @@ def test_maps_of_plain_and_augmented_images(tmp_path, engine):
 
 def test_a_training_sees_the_same_augmented_images(tmp_path):
     """Whatever batch they are in, and in whatever order."""
-    drawn = frozen_outputs(make_job(tmp_path, augment=AUGMENT), maps(), name="", rows=np.arange(IMAGES), draw=2)
+    drawn = frozen_outputs(make_job(tmp_path, augment=AUGMENT), maps(), rows=np.arange(IMAGES), draw=2)
     batches = loader(range(IMAGES), batch_size=5, augment=AUGMENT, shuffle=True)
     for batch in batches.epoch(2):
         np.testing.assert_allclose(drawn[batch.rows], computed_directly(maps(), batch), atol=1e-4)
@@ -87,7 +88,7 @@ def test_nothing_is_computed_twice(tmp_path):
 
     def computes(module=None, **options):
         told.clear()
-        settings = {"name": "a", "rows": ROWS, "draw": 0} | options
+        settings = {"rows": ROWS, "draw": 0} | options
         outputs = frozen_outputs(settings.pop("job", job), module or maps(), **settings)
         return bool(told), np.array(outputs)
 
@@ -101,7 +102,8 @@ def test_nothing_is_computed_twice(tmp_path):
     changes = [
         {"draw": 1},
         {"draw": None},
-        {"name": "b"},
+        {"module": JoinedFeatures(maps(), ["0"], last=False)},
+        {"module": JoinedFeatures(maps(), ["1"], last=False)},
         {"rows": ROWS[:-1]},
         {"half": True},
         {"module": other_weights},
@@ -121,7 +123,7 @@ def test_outputs_are_mapped_from_disk_and_half_the_size_as_wished(tmp_path):
     with torch.no_grad():
         large[1].weight.fill_(0.0)
         large[1].bias.copy_(torch.tensor([1e6, 1 / 3]))
-    outputs = frozen_outputs(job, large, name="", rows=ROWS, draw=None, half=True)
+    outputs = frozen_outputs(job, large, rows=ROWS, draw=None, half=True)
     assert isinstance(outputs, np.memmap)
     assert not outputs.flags.writeable
     assert outputs.dtype == np.float16
@@ -131,7 +133,7 @@ def test_outputs_are_mapped_from_disk_and_half_the_size_as_wished(tmp_path):
 def test_features_of_all_images_and_a_module_left_as_it_was(tmp_path):
     module = nn.Sequential(*convolutional()[:6])
     module.train()
-    features = frozen_features(make_job(tmp_path), module, name="")
+    features = frozen_features(make_job(tmp_path), module)
     assert all(part.training for part in module.modules())
     batch = loader(range(IMAGES), batch_size=IMAGES, shuffle=False).batch(0, 0)
     np.testing.assert_allclose(features.numpy(), computed_directly(module, batch), atol=1e-5)
@@ -140,5 +142,5 @@ def test_features_of_all_images_and_a_module_left_as_it_was(tmp_path):
 def test_mixed_images_cannot_be_computed_ahead(tmp_path):
     job = make_job(tmp_path, augment={"mixup": 0.2, "flip_horizontal": True})
     with pytest.raises(UserError, match="mixup mixes images") as refused:
-        frozen_outputs(job, maps(), name="", rows=ROWS, draw=0)
+        frozen_outputs(job, maps(), rows=ROWS, draw=0)
     assert "augment.mixup=false" in str(refused.value)

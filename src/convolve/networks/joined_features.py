@@ -24,10 +24,13 @@ class JoinedFeatures(nn.Module):
 
     Raises:
         UserError: the backbone has no layer of such a name.
+        ValueError: neither a layer nor the backbone's own features.
     """
 
     def __init__(self, backbone: nn.Module, layers: Sequence[str], *, last: bool = True) -> None:
         super().__init__()
+        if not layers and not last:
+            raise ValueError("no features at all")
         known = [name for name, _ in backbone.named_modules() if name]
         for layer in layers:
             if layer not in known:
@@ -35,6 +38,10 @@ class JoinedFeatures(nn.Module):
         self.backbone = backbone
         self.layers = tuple(layers)
         self.last = last
+
+    def extra_repr(self) -> str:
+        """Tells it from another on the same backbone."""
+        return f"layers={self.layers}, last={self.last}"
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, D + the layers' channels), the layers' in the order in which they are computed.

@@ -140,8 +140,12 @@ def _pickled(path: Path) -> Any:
                 "Save the tensors alone: torch.save(model.state_dict(), FILE).",
             ) from error
         sentences = [line.strip() for line in words.splitlines() if line.strip()]
-        unsupported = next((line for line in sentences if line.startswith("Unsupported operand")), None)
-        reason = unsupported or (sentences[0].split(". ")[0] if sentences else "it ends too early")
+        if any(line.startswith("Unsupported operand") for line in sentences):
+            raise UserError(
+                f"{path}: cut short, damaged or no weight file: perhaps a pickle that asks for more than tensors, which is refused",
+                "Restore it from a copy, or save the tensors alone where it was made: torch.save(model.state_dict(), FILE).",
+            ) from error
+        reason = sentences[0].split(". ")[0] if sentences else "it ends too early"
         raise _damaged(path, reason) from error
 
 

@@ -109,7 +109,7 @@ def choose_run(name: str, request: dict[str, Any], out: Path | None) -> Run:
         return _create(out, request)
     if asked != request:
         raise UserError(
-            f"{out}: another training is here: {_difference(asked, request)}", "Give another --out, or delete it."
+            f"{out}: another training is here: {difference(asked, request)}", "Give another --out, or delete it."
         )
     return run
 
@@ -134,11 +134,12 @@ def _create(folder: Path, request: dict[str, Any]) -> Run:
     return run
 
 
-def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
+def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
+    """The first setting in which two nested tables differ, in words; empty where none does."""
     for key in [*old, *(key for key in new if key not in old)]:
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            if below := _difference(before, after, f"{prefix}{key}."):
+            if below := difference(before, after, f"{prefix}{key}."):
                 return below
         elif before != after:
             return f"{prefix}{key} was {before!r}, now {after!r}"

@@ -25,27 +25,25 @@ _KIND = "features"
 _WORTH_CONVERTING = 200e9
 
 
-def frozen_features(job: Job, backbone: nn.Module, *, name: str) -> Tensor:
+def frozen_features(job: Job, backbone: nn.Module) -> Tensor:
     """(N, D) float32 features of every image of the pack, in test mode, from the cache if they are there.
 
     Args:
         job: its images, their preprocessing, and how to compute.
         backbone: (N, C, H, W) -> (N, D).
-        name: tells these features from others of the same module.
     """
-    features = frozen_outputs(job, backbone, name=name, rows=np.arange(len(job.images)), draw=None)
+    features = frozen_outputs(job, backbone, rows=np.arange(len(job.images)), draw=None)
     return torch.from_numpy(np.array(features))
 
 
 def frozen_outputs(
-    job: Job, module: nn.Module, *, name: str, rows: NDArray[np.int64], draw: int | None, half: bool = False
+    job: Job, module: nn.Module, *, rows: NDArray[np.int64], draw: int | None, half: bool = False
 ) -> NDArray[np.floating]:
     """What a module that is not trained makes of these images, in test mode, from the cache if it is there.
 
     Args:
         job: its images, their preprocessing and augmentation, and how to compute.
         module: (N, C, H, W) normalised images -> (N, ...) feature vectors or maps; left as it is.
-        name: tells these outputs from others of the same module.
         rows: (M,) of the pack, at least one; may repeat.
         draw: None for the images as they are; else augmented, exactly as in that epoch of a training, from 0.
         half: keep float16, half the size; what is beyond its +-65,504 becomes that.
@@ -61,7 +59,7 @@ def frozen_outputs(
     if augmented:
         _check_augmentation(job)
     seen = f"{job.augmentation_key}/{job.settings.seed}/{draw}" if augmented else ""
-    weights = f"{module_digest(module)}/{name}"
+    weights = module_digest(module)
     compute = _compute(job, module)
     facts = [job.images_key, weights, str(compute), job.engine_required, torch.__version__, seen, half]
     key = blake2b(repr(facts).encode() + rows.astype(np.int64).tobytes(), digest_size=16).hexdigest()

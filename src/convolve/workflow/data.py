@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convolve.data.content import content_hashes, dataset_fingerprint
-from convolve.data.dataset import Dataset, Problem, Sample, Split, labels_of
-from convolve.data.pack import Pack, drop_broken, pack
+from convolve.data.dataset import Dataset, ImageArray, Problem, Sample, Split, labels_of
+from convolve.data.pack import Pack, channel_statistics, drop_broken, pack
 from convolve.data.preprocessing import Preprocessing
 from convolve.data.reading import read_dataset
 from convolve.data.splitting import assign_folds, assign_splits, count_units
@@ -144,6 +144,19 @@ def prepare(
     parts = min(_INNER_FOLDS, count_units(dataset, hashes))
     inner = assign_folds(_without_splits(dataset), seed=seed, folds=parts, hashes=hashes)
     return Prepared(dataset, hashes, packed, usable, splits, inner)
+
+
+def measured(preprocessing: Preprocessing, images: ImageArray, rows: NDArray[np.int64]) -> Preprocessing:
+    """A preprocessing with the mean and standard deviation of these images.
+
+    Args:
+        preprocessing: the rest.
+        images: (N, H, W, C) uint8.
+        rows: (M,) of those that count.
+    """
+    mean, std = channel_statistics(images, rows)
+    # A channel that never changes tells nothing; dividing by its deviation of 0 must not either.
+    return preprocessing.model_copy(update={"mean": mean, "std": tuple(max(value, 1 / 255) for value in std)})
 
 
 def inner_folds(prepared: Prepared, member: Member) -> NDArray[np.int64]:

@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from convolve.data.dataset import class_counts
-from convolve.data.pack import channel_statistics
 from convolve.data.preprocessing import Preprocessing
 from convolve.errors import UserError, shown
 from convolve.networks.loading import LoadReport
@@ -26,7 +25,7 @@ from convolve.training.compute import Compute
 from convolve.workflow.budget import keep_to_budget
 from convolve.workflow.build import check_names, recipe_job
 from convolve.workflow.calibrating import calibrated
-from convolve.workflow.data import Member, Opened, Prepared, members, prepare
+from convolve.workflow.data import Member, Opened, Prepared, measured, members, prepare
 from convolve.workflow.plan import (
     Choices,
     plan_data,
@@ -93,7 +92,10 @@ def read_plan(run: Run) -> Plan:
 
 def planned_members(plan: Plan, prepared: Prepared) -> list[Member]:
     """The trainings of the run."""
-    recipe = plan.recipe
+    return _members(plan.recipe, prepared)
+
+
+def _members(recipe: Recipe, prepared: Prepared) -> list[Member]:
     assert isinstance(recipe.folds, int)  # noqa: S101
     assert isinstance(recipe.data.validation, float)  # noqa: S101
     return members(
@@ -121,23 +123,11 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     reasons, recipe = choices.reasons, choices.recipe
     prepared = prepare_planned(recipe, opened, preprocessing, progress)
     _tell_of_images(prepared, say)
-    assert isinstance(recipe.folds, int)  # noqa: S101
-    assert isinstance(recipe.data.validation, float)  # noqa: S101
-    trainings = members(
-        prepared,
-        folds=recipe.folds,
-        seeds=recipe.seeds,
-        seed=recipe.seed,
-        validation=recipe.data.validation,
-        per_class=recipe.data.per_class,
-    )
+    trainings = _members(recipe, prepared)
     own = trainings[-1]
     _check_rows(own)
     if unmeasured:
-        mean, std = channel_statistics(prepared.pack.images, own.train)
-        # A channel that never changes tells nothing; dividing by its deviation of 0 must not either.
-        std = tuple(max(value, 1 / 255) for value in std)
-        preprocessing = preprocessing.model_copy(update={"mean": mean, "std": std})
+        preprocessing = measured(preprocessing, prepared.pack.images, own.train)
     choices = plan_training(recipe, opened.dataset, own.train, preprocessing)
     reasons |= choices.reasons
     recipe = choices.recipe

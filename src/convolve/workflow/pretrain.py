@@ -17,7 +17,7 @@ from convolve.data.augment.presets import preset_of_views, with_preset
 from convolve.data.content import content_hashes
 from convolve.data.dataset import ClassLabel, Dataset
 from convolve.data.loader import Loader
-from convolve.data.pack import Pack, channel_statistics, pack
+from convolve.data.pack import Pack, pack
 from convolve.data.preprocessing import Preprocessing
 from convolve.data.survey import survey
 from convolve.data.unlabelled import read_images, without_test
@@ -35,7 +35,7 @@ from convolve.training.pretraining.pretrain import Pretraining, images_per_secon
 from convolve.training.starts.unsupervised import Unsupervised
 from convolve.workflow.budget import keep_pretraining_budget
 from convolve.workflow.build import check_names, recipe_network
-from convolve.workflow.data import Opened
+from convolve.workflow.data import Opened, measured
 from convolve.workflow.plan import changed, plan_data, plan_training
 from convolve.workflow.planning import Say
 
@@ -72,10 +72,9 @@ def pretrain_run(recipe: Recipe, *, out: Path | None, progress: Progress, say: S
     if len(packed.usable) < 2:
         raise UserError(f"{dataset.name}: {len(packed.usable)} of its images can be used", "Pre-training takes many.")
     if unmeasured:
-        mean, std = channel_statistics(packed.images, packed.usable)
-        preprocessing = preprocessing.model_copy(
-            update={"mean": mean, "std": tuple(max(value, 1 / 255) for value in std)}
-        )
+        preprocessing = measured(preprocessing, packed.images, packed.usable)
+    # Weights that do not fit are refused before there is a folder.
+    network = recipe_network(resolved, outputs=1, preprocessing=preprocessing, seed=recipe.seed).network
     run = choose_run(f"pretrain/{dataset.name}", json.loads(recipe.model_dump_json()), out)
     with run.locked():
         if run.read("results") is not None:
@@ -87,7 +86,7 @@ def pretrain_run(recipe: Recipe, *, out: Path | None, progress: Progress, say: S
         if packed.broken:
             names = [f"{dataset.samples[row].name}: {why}" for row, why in sorted(packed.broken.items())]
             say(f"left out: {shown(names)}")
-        _pretrain(run, resolved, opened, packed, preprocessing, augment, progress, say)
+        _pretrain(run, resolved, opened, packed, network, preprocessing, augment, progress, say)
     return run
 
 
@@ -96,13 +95,13 @@ def _pretrain(
     recipe: Recipe,
     opened: Opened,
     packed: Pack,
+    network: Network,
     preprocessing: Preprocessing,
     augment: dict[str, Any],
     progress: Progress,
     say: Say,
 ) -> None:
     dataset, started = opened.dataset, time.monotonic()
-    network = recipe_network(recipe, outputs=1, preprocessing=preprocessing, seed=recipe.seed).network
     compute = Compute(
         device=choose_device(recipe.compute.device),
         channels_last=recipe.compute.memory_format != "contiguous",

@@ -1,12 +1,11 @@
 """A study: a folder for several trainings that answer one question together, such as a learning curve."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from convolve.errors import UserError
 from convolve.run.files import ASIDE
-from convolve.run.folder import RUNS, Run
+from convolve.run.folder import RUNS, Run, difference
 
 _REQUEST = "study"
 
@@ -35,7 +34,9 @@ def choose_study(kind: str, name: str, request: dict[str, Any], out: Path | None
     if kept["kind"] != kind:
         raise UserError(f"{out}: a {kept['kind']} is here, not a {kind}", "Give another --out.")
     if kept != asked:
-        raise UserError(f"{out}: another {kind} is here: {_difference(kept, asked)}", "Give another --out.")
+        raise UserError(
+            f"{out}: another {kind} is here: {difference(kept, asked).removeprefix('recipe.')}", "Give another --out."
+        )
     return study
 
 
@@ -60,18 +61,3 @@ def _create(folder: Path, asked: dict[str, Any]) -> Run:
     study = Run(folder)
     study.write(_REQUEST, asked)
     return study
-
-
-def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    before, after = dict(_flat(old)), dict(_flat(new))
-    keys = [key for key in dict.fromkeys([*before, *after]) if before.get(key) != after.get(key)]
-    key = keys[0]
-    return f"{key.removeprefix('recipe.')} was {before.get(key)!r}, now {after.get(key)!r}"
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

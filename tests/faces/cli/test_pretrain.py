@@ -71,4 +71,5 @@ def test_without_a_readable_image_nothing_is_left_behind(elsewhere):
     assert "unknown pre-training method 'vicregg'" in refused(
         "pretrain", "digits", "start.options.method=vicregg", "--out", "run"
     )
+    assert "one image is too few" in refused("pretrain", "digits", "start.options.images=1", "--out", "run")
     assert not (elsewhere / "run").exists()

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,15 +108,22 @@ def test_more_labelled_rows_than_wanted_are_drawn_from():
 
 
 def test_a_collapse_is_found_in_the_same_epoch_after_an_interruption(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+
+    def epochs_until_collapse(folder, progress=silent):
+        folder.mkdir(exist_ok=True)
+        with pytest.raises(UserError, match="pre-training collapsed"):
+            pretrain(work(folder, method=VicReg(variance=0.0, covariance=0.0), epochs=40, lr=0.01, progress=progress))
+        return len((folder / "history.jsonl").read_text().splitlines())
+
+    undisturbed = epochs_until_collapse(whole)
+    assert undisturbed >= 3
+
     def kill(what, done, total):
-        if what == "pre-training" and done == 11:
+        # The last step before the epoch that ends in the error: five steps an epoch.
+        if what == "pre-training" and done == 5 * undisturbed:
             raise KilledError
 
-    def collapsing(**settings):
-        return work(tmp_path, method=VicReg(variance=0.0, covariance=0.0), epochs=3, lr=0.0, **settings)
-
-    flat = np.zeros_like(images_and_targets()[0])
     with pytest.raises(KilledError):
-        pretrain(replace(collapsing(progress=kill), images=flat))
-    with pytest.raises(UserError, match="pre-training collapsed"):
-        pretrain(replace(collapsing(), images=flat))
+        epochs_until_collapse(parts, progress=kill)
+    assert epochs_until_collapse(parts) == undisturbed

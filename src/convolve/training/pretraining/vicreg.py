@@ -15,7 +15,7 @@ _WIDEST = 2048
 _SMALLEST_STD_SQUARED = 1e-4
 # Random weights, and norm layers that have seen a few batches only, may well have little spread.
 _EPOCHS_BEFORE_JUDGED = 3
-_COLLAPSED = 0.05
+_COLLAPSED = 0.1
 
 
 @PRETRAINING.register("vicreg")
@@ -107,13 +107,21 @@ class JointEmbedding(nn.Module):
 
 
 def projector(features: int, width: int) -> nn.Sequential:
-    """Three linear layers, the first two with batch norm and ReLU: the paper's expander."""
+    """(N, D) -> (N, E): three linear layers, the first two with batch norm and ReLU: the paper's expander.
+
+    The norms' statistics are plain means over all steps: moving ones would still be what they began with after a few,
+    and the embeddings of test mode, which are watched for a collapse, would have a scale that means nothing.
+
+    Args:
+        features: D.
+        width: E, of all three layers.
+    """
     return nn.Sequential(
         nn.Linear(features, width, bias=False),
-        nn.BatchNorm1d(width),
+        nn.BatchNorm1d(width, momentum=None),
         nn.ReLU(),
         nn.Linear(width, width, bias=False),
-        nn.BatchNorm1d(width),
+        nn.BatchNorm1d(width, momentum=None),
         nn.ReLU(),
         nn.Linear(width, width, bias=False),
     )

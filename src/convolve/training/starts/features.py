@@ -81,10 +81,10 @@ class Features:
         backbone = self._joined(
             job.network.backbone, channels=job.preprocessing.channels, image_hw=job.preprocessing.image_hw
         )
-        name, layers = _describe(backbone), _in_words(backbone)
+        layers = _in_words(backbone)
         if self._symmetry != "none":
             backbone = SymmetricFeatures(backbone, self._symmetry)
-        features = frozen_features(job, backbone, name=f"{self._symmetry}: {name}")
+        features = frozen_features(job, backbone)
         probe = fit_classifier(
             self._classifier,
             features[torch.from_numpy(rows)],
@@ -136,10 +136,3 @@ def _in_words(backbone: nn.Module) -> str:
         return "its last features"
     layers = f"the means of the maps of {', '.join(backbone.layers)}"
     return f"its last features joined with {layers}" if backbone.last else layers
-
-
-def _describe(backbone: nn.Module) -> str:
-    """Tells features of one backbone apart in the cache."""
-    if not isinstance(backbone, JoinedFeatures):
-        return ""
-    return ",".join([*([] if backbone.last else ["without last"]), *backbone.layers])

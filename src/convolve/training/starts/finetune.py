@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -16,10 +17,10 @@ from convolve.networks.network import Network
 from convolve.networks.stages import Stage, find_stages, join
 from convolve.networks.symmetric_features import SymmetricFeatures, Symmetry, symmetry_in_words
 from convolve.training.features import frozen_features, frozen_outputs
-from convolve.training.fit import Fit, FitResult
+from convolve.training.fit import FitResult
 from convolve.training.linear_head import fit_probe
 from convolve.training.starts import STARTS, Division, Job, Trained
-from convolve.training.starts.scratch import finished, fit_all
+from convolve.training.starts.scratch import finished, fit_all, fit_on
 
 _MOST_VIEWS = 8
 
@@ -195,7 +196,7 @@ def _fit_head(job: Job) -> None:
             f"start=finetune: a linear classifier does not fit a head of {type(job.network.head).__name__}",
             "Start from the head's own weights: start.options.probe=false.",
         )
-    features = frozen_features(job, job.network.backbone, name="")
+    features = frozen_features(job, job.network.backbone)
     rows = np.sort(job.train_rows)
     probe = fit_probe(
         features[torch.from_numpy(rows)],
@@ -218,26 +219,22 @@ def _fit_upper(
     draws: list[int | None] = [None]
     if job.augmentation is not None:
         draws = list(range(division.views(epochs=job.settings.epochs, augmented=True)))
-    views = [frozen_outputs(job, frozen, name="", rows=job.train_rows, draw=draw, half=True) for draw in draws]
-    plain = frozen_outputs(job, frozen, name="", rows=job.validation_rows, draw=None, half=True)
-    job.compute.place(job.network)
-    size, seed = job.batch_size, job.settings.seed
-    return Fit(
-        network=division.trained,
-        task=job.task,
-        train=ActivationBatches(views, job.targets, job.train_rows, batch_size=size, seed=seed, shuffle=True),
-        validation=ActivationBatches(
-            [plain], job.targets, job.validation_rows, batch_size=size, seed=seed, shuffle=False
-        ),
+    views = [frozen_outputs(job, frozen, rows=job.train_rows, draw=draw, half=True) for draw in draws]
+    plain = frozen_outputs(job, frozen, rows=job.validation_rows, draw=None, half=True)
+
+    def batches(views: Sequence[NDArray[np.floating]], rows: NDArray[np.int64], *, shuffle: bool) -> ActivationBatches:
+        seed = job.settings.seed
+        return ActivationBatches(views, job.targets, rows, batch_size=job.batch_size, seed=seed, shuffle=shuffle)
+
+    return fit_on(
+        job,
+        division.trained,
+        train=batches(views, job.train_rows, shuffle=True),
+        validation=batches([plain], job.validation_rows, shuffle=False),
         normalise=_as_they_are,
-        optimiser=job.make_optimiser(division.trained, lr_factors),
-        schedule=job.make_schedule(),
-        compute=job.compute,
-        settings=job.settings,
-        folder=job.folder,
-        progress=job.progress,
+        lr_factors=lr_factors,
         begin_epoch=begin_epoch,
-    ).run()
+    )
 
 
 def _as_they_are(activations: Tensor) -> Tensor:

@@ -3,7 +3,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from convolve.data.preprocessing import Preprocessing
+from convolve.data.batch import Batches
+from convolve.data.preprocessing import Normalise, Preprocessing
 from convolve.networks.network import Network
 from convolve.training.features import network_outputs
 from convolve.training.fit import Fit, FitResult
@@ -22,14 +23,46 @@ def fit_all(
         lr_factors: of parts of the network, as `parameter_groups` has them.
         begin_epoch: as `Fit` has it.
     """
-    job.compute.place(job.network)
-    return Fit(
-        network=job.network,
-        task=job.task,
+    return fit_on(
+        job,
+        job.network,
         train=job.training_loader(),
         validation=job.in_order(job.validation_rows),
         normalise=job.preprocessing.normalise,
-        optimiser=job.make_optimiser(job.network, lr_factors),
+        lr_factors=lr_factors,
+        begin_epoch=begin_epoch,
+    )
+
+
+def fit_on(
+    job: Job,
+    trained: nn.Module,
+    *,
+    train: Batches,
+    validation: Batches,
+    normalise: Normalise,
+    lr_factors: Sequence[tuple[nn.Module, float]],
+    begin_epoch: Callable[[int], None],
+) -> FitResult:
+    """Train a job's network or its upper part, as the job says, on these batches.
+
+    Args:
+        job: its whole network is put in place.
+        trained: the network, or what of it the batches go through.
+        train: trained on.
+        validation: chooses the epoch.
+        normalise: from a batch's images to what `trained` takes.
+        lr_factors: of parts of `trained`, as `parameter_groups` has them.
+        begin_epoch: as `Fit` has it.
+    """
+    job.compute.place(job.network)
+    return Fit(
+        network=trained,
+        task=job.task,
+        train=train,
+        validation=validation,
+        normalise=normalise,
+        optimiser=job.make_optimiser(trained, lr_factors),
         schedule=job.make_schedule(),
         compute=job.compute,
         settings=job.settings,

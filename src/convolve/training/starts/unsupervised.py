@@ -6,6 +6,7 @@ from pydantic import Field
 from convolve.data.augment.augmentation import build_augmentation
 from convolve.data.augment.presets import PRESETS, preset_of_views
 from convolve.data.preprocessing import Preprocessing
+from convolve.errors import UserError
 from convolve.networks.heads import fitted_numbers
 from convolve.networks.network import Network
 from convolve.training.pretraining import PRETRAINING, Method
@@ -28,6 +29,9 @@ class Unsupervised:
         epochs: passes over the images without labels; 0 = by their number and the budget.
         images: how many of them are used; 0 = all, or what the budget allows.
         then: what follows: "features" (frozen, plus a classifier) or "finetune" (everything is trained).
+
+    Raises:
+        UserError: there is no such method, or it is to learn from one image.
     """
 
     def __init__(
@@ -38,6 +42,8 @@ class Unsupervised:
         images: Annotated[int, Field(ge=0)] = 0,
         then: Literal["features", "finetune"] = "features",
     ) -> None:
+        if images == 1:
+            raise UserError("start.options.images=1: one image is too few to pre-train on", "Give 0 for all of them.")
         kind = PRETRAINING[method]
         self.method: Method = kind()
         self._name = method
