@@ -142,8 +142,8 @@ def _pickled(path: Path) -> Any:
         sentences = [line.strip() for line in words.splitlines() if line.strip()]
         if any(line.startswith("Unsupported operand") for line in sentences):
             raise UserError(
-                f"{path}: cut short, damaged or no weight file: perhaps a pickle that asks for more than tensors, which is refused",
-                "Restore it from a copy, or save the tensors alone where it was made: torch.save(model.state_dict(), FILE).",
+                f"{path}: cut short, damaged or no weight file, perhaps a pickle of more than tensors; refused",
+                "Restore it from a copy, or save the tensors alone: torch.save(model.state_dict(), FILE).",
             ) from error
         reason = sentences[0].split(". ")[0] if sentences else "it ends too early"
         raise _damaged(path, reason) from error
