@@ -29,7 +29,70 @@ class ClassLabels:
     indices: tuple[int, ...]
 
 
-Target: TypeAlias = ClassLabel | ClassLabels
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One object of a mask that is stored as shapes.
+
+    Attributes:
+        index: its class, an index into `Dataset.classes`; None for pixels that shall not count (a crowd).
+        polygons: each the corners (x, y, x, y, ...) in pixels from the image's top left corner; empty with `runs`.
+        runs: instead, COCO's run lengths: the number of pixels outside, inside, outside, ... down the columns, from left
+            to right; empty with polygons.
+    """
+
+    index: int | None
+    polygons: tuple[tuple[float, ...], ...] = ()
+    runs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """A mask as shapes on a background; where shapes overlap, the later one is on top.
+
+    Attributes:
+        hw: height and width of the image, pixels.
+        shapes: in the order they are drawn.
+        background: class of what no shape covers; None where that shall not count.
+    """
+
+    hw: tuple[int, int]
+    shapes: tuple[Outline, ...]
+    background: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A class for every pixel.
+
+    Attributes:
+        source: a file whose values or colours `Dataset.coding` explains, or (H, W) uint8 pixels likewise, or shapes.
+    """
+
+    source: Path | ImageArray | Outlines
+
+
+Target: TypeAlias = ClassLabel | ClassLabels | Mask
+
+IGNORE = 255
+"""In decoded masks: a pixel that has no class and counts nowhere, not in the loss, not in any figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskCoding:
+    """What the values of mask files mean.
+
+    Attributes:
+        kind: "index": a file's grey or palette value is a number; "colour": its RGB colour is a class.
+        values: for each class, in the order of `Dataset.classes`, the values (index) or colours (r, g, b) that mean it.
+        ignored: values or colours declared to count nowhere; all that is not declared at all is ignored as well, but
+            counted and reported.
+        colours: (K) r, g, b of each class in pictures.
+    """
+
+    kind: Literal["index", "colour"]
+    values: tuple[tuple[int, ...], ...] | tuple[tuple[tuple[int, int, int], ...], ...]
+    ignored: tuple[int, ...] | tuple[tuple[int, int, int], ...] = ()
+    colours: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +137,8 @@ class Dataset:
         problems: what was left out.
         proposed_test_share: the share a built-in set's authors keep for testing, where they say so.
         licence: of the images, where it is known.
+        coding: what the values of masks mean; None until they were looked at (`data.masks.settling`), and where the
+            targets are no masks.
     """
 
     name: str
@@ -83,6 +148,12 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
     proposed_test_share: float | None = None
     licence: str = ""
+    coding: MaskCoding | None = None
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether every pixel has a class, rather than every image."""
+        return any(isinstance(sample.target, Mask) for sample in self.samples)
 
     @property
     def several_labels(self) -> bool:
@@ -104,12 +175,14 @@ class Dataset:
 
 
 def labels_of(sample: Sample) -> tuple[int, ...]:
-    """The class indices of a sample: one, or any number where a sample has several labels."""
+    """The class indices of a sample: one, any number where a sample has several labels, none for a mask."""
     match sample.target:
         case ClassLabel(index):
             return (index,)
         case ClassLabels(indices):
             return indices
+        case Mask():
+            return ()
 
 
 def class_counts(samples: Iterable[Sample], classes: int) -> NDArray[np.int64]:

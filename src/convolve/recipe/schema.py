@@ -62,6 +62,47 @@ class DataSection(Named):
     test: Auto | Annotated[float, Field(ge=0, lt=1)] = Field(
         "auto", description="share kept for the final figure, where the data has no such split"
     )
+    bands: Auto | list[Annotated[int, Field(ge=1)]] = Field(
+        "auto", description="for masks: the bands of a raster that are used, counted from 1; auto = all"
+    )
+
+
+class MasksSection(Section):
+    """What the values of mask files mean, where they do not say it themselves."""
+
+    coding: Literal["auto", "index", "binary", "colour"] = Field(
+        "auto",
+        description="index (a pixel's value is its class), binary (0 and anything else), colour; auto = by the masks",
+    )
+    classes: Auto | list[str] | str = Field(
+        "auto", description="class names in order, or a file with them and their values or colours; auto = file beside"
+    )
+    values: list[int] | list[str] = Field(
+        default_factory=list, description='value or colour ("60,16,152" or "#3c1098") of each class, in their order'
+    )
+    ignore: Auto | list[int] | list[str] = Field(
+        "auto", description="values, colours or class names that count nowhere; auto = 255, void, unlabelled and the like"
+    )
+
+
+class SegmentSection(Named):
+    """Where every pixel has a class: how scores become a map, and what it is trained on."""
+
+    name: str = Field(
+        "auto", description="a rung of the ladder: patch, dense, fcn-32s, fcn-16s, fcn-8s or unet; auto = unet"
+    )
+    options: dict[str, Option] = Field(default_factory=dict, description="the rung's own options")
+    scale: float = Field(1.0, gt=0, le=4, description="images are resized by this before the network, maps back after it")
+    crop: Auto | Annotated[int, Field(ge=8, le=4096)] = Field(
+        "auto", description="side of the training crops, pixels after scaling; auto = whole images up to 512 a side"
+    )
+    sampling: Literal["auto", "uniform", "classes"] = Field(
+        "auto", description="where crops are cut: uniform, or classes (around a pixel of a class drawn first)"
+    )
+    crops: Auto | Annotated[int, Field(ge=1)] = Field("auto", description="crops of each training image an epoch")
+    erode: int = Field(
+        0, ge=0, le=100, description="pixels left out of the figures on either side of a border between classes"
+    )
 
 
 class NetworkSection(Named):
@@ -118,9 +159,13 @@ class ScheduleSection(Named):
 class LossSection(Section):
     """What is minimised."""
 
-    class_weights: Literal["auto", "none", "sqrt", "balanced"] = Field(
+    name: Literal["auto", "softmax", "focal", "dice", "softmax+dice"] = Field(
+        "auto", description="for masks: softmax, focal, dice or softmax+dice; auto = softmax"
+    )
+    class_weights: Literal["auto", "none", "sqrt", "balanced", "median-frequency"] = Field(
         "auto",
-        description="none, balanced (classes count alike) or sqrt (halfway); auto = sqrt if counts differ over 3 times",
+        description="none, balanced (classes count alike), sqrt (halfway) or, for masks, median-frequency; auto = sqrt "
+        "if counts differ over 3 times",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
 
@@ -145,7 +190,9 @@ class Recipe(Section):
     """Everything that decides a training."""
 
     data: DataSection
-    task: Literal["auto", "classify"] = Field("auto", description="what to predict; auto = by the data")
+    task: Literal["auto", "classify", "segment"] = Field("auto", description="what to predict; auto = by the data")
+    masks: MasksSection = Field(default_factory=MasksSection)
+    segment: SegmentSection = Field(default_factory=SegmentSection)
     network: NetworkSection = Field(default_factory=NetworkSection)
     start: StartSection = Field(default_factory=StartSection)
     train: TrainSection = Field(default_factory=TrainSection)
