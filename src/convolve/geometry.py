@@ -167,4 +167,8 @@ def _grid(theta: Tensor, *, image_hw: tuple[int, int]) -> Tensor:
     """(N, H, W, 2), as `affine_grid` has it; faster, and without a product that may round by its size."""
     y, x = (((2 * torch.arange(size) + 1) / size - 1).to(theta) for size in image_hw)
     xx, xy, x0, yx, yy, y0 = theta.reshape(-1, 6, 1, 1).unbind(dim=1)
-    return torch.stack([xx * x + xy * y[:, None] + x0, yx * x + yy * y[:, None] + y0], dim=3)
+    # Filled in place: stacking the two halves takes nine times as long for large images.
+    grid = theta.new_empty((len(theta), *image_hw, 2))
+    torch.add(xx * x, xy * y[:, None], out=grid[..., 0]).add_(x0)
+    torch.add(yx * x, yy * y[:, None], out=grid[..., 1]).add_(y0)
+    return grid

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict, replace
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -14,7 +15,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from convolve.data.cache import discard, store
-from convolve.data.dataset import Dataset, ImageArray, Sample, labels_of
+from convolve.data.dataset import Dataset, ImageArray, Mask, Outlines, Sample, labels_of
 from convolve.progress import Progress, silent
 
 _DIGEST_BYTES = 16
@@ -51,8 +52,28 @@ def content_hashes(dataset: Dataset, progress: Progress = silent) -> tuple[str, 
     return tuple(hashes)
 
 
+def mask_hashes(dataset: Dataset, progress: Progress = silent) -> tuple[str, ...]:
+    """The hash of every sample's mask: of a file or an array as `content_hashes` has it, of shapes as their numbers.
+
+    Returns:
+        N hexadecimal strings of 32 digits; "" for a sample whose target is no mask.
+    """
+    stored = [
+        (row, replace(sample, image=sample.target.source))
+        for row, sample in enumerate(dataset.samples)
+        if isinstance(sample.target, Mask) and not isinstance(sample.target.source, Outlines)
+    ]
+    found = content_hashes(replace(dataset, samples=tuple(sample for _, sample in stored)), progress)
+    hashes = [_outlines_hash(sample) for sample in dataset.samples]
+    for (row, _), digest in zip(stored, found, strict=True):
+        hashes[row] = digest
+    return tuple(hashes)
+
+
 def dataset_fingerprint(dataset: Dataset, hashes: Sequence[str]) -> str:
     """One hash of all that a training sees of a data set: names, targets, splits, classes and images.
+
+    Masks are read for it, and what their values mean counts as well.
 
     Args:
         dataset: the data set.
@@ -61,11 +82,14 @@ def dataset_fingerprint(dataset: Dataset, hashes: Sequence[str]) -> str:
     Returns:
         32 hexadecimal digits.
     """
-    rows = [
+    rows: list[list[object]] = [
         [sample.name, labels_of(sample), sample.split, digest]
         for sample, digest in zip(dataset.samples, hashes, strict=True)
     ]
-    told = json.dumps([dataset.classes, dataset.several_labels, rows], separators=(",", ":"))
+    facts: list[object] = [dataset.classes, dataset.several_labels, rows]
+    if dataset.has_masks:
+        facts += [mask_hashes(dataset), asdict(dataset.coding) if dataset.coding else None]
+    told = json.dumps(facts, separators=(",", ":"))
     return blake2b(told.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
@@ -118,6 +142,13 @@ def _array_hash(array: ImageArray) -> str:
     digest = blake2b(str(array.shape).encode(), digest_size=_DIGEST_BYTES)
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _outlines_hash(sample: Sample) -> str:
+    if not isinstance(sample.target, Mask) or not isinstance(sample.target.source, Outlines):
+        return ""
+    told = json.dumps(asdict(sample.target.source), separators=(",", ":"))
+    return blake2b(told.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _with_database(work: Callable[[sqlite3.Connection], _Result], *, otherwise: _Result) -> _Result:

@@ -36,8 +36,8 @@ class Outline:
     Attributes:
         index: its class, an index into `Dataset.classes`; None for pixels that shall not count (a crowd).
         polygons: each the corners (x, y, x, y, ...) in pixels from the image's top left corner; empty with `runs`.
-        runs: instead, COCO's run lengths: the number of pixels outside, inside, outside, ... down the columns, from left
-            to right; empty with polygons.
+        runs: instead, COCO's run lengths: the number of pixels outside, inside, outside, ... down the columns, from
+            left to right; empty with polygons.
     """
 
     index: int | None

@@ -18,18 +18,21 @@ One policy each, so that an image always gives the same pixels, whatever else is
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from convolve.data.dataset import ImageArray
 
 Channels: TypeAlias = Literal[1, 3]
+_Value = TypeVar("_Value", bound=np.generic)
 
 POLICY = 1
 """The number of the policy above, raised when it changes, so that pixels kept from before are decoded anew."""
@@ -37,14 +40,14 @@ POLICY = 1
 MAX_PIXELS = 200_000_000
 
 _ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: np.fliplr,
+    3: partial(np.rot90, k=2),
+    4: np.flipud,
+    5: partial(np.swapaxes, axis1=0, axis2=1),
+    6: partial(np.rot90, k=-1),
+    7: lambda lying: np.rot90(lying, k=2).swapaxes(0, 1),
+    8: np.rot90,
 }
 _LYING = {5, 6, 7, 8}
 _WITHOUT_BLACK_AND_WHITE = {"F": "floating point", "I": "32-bit", "LAB": "Lab"}
@@ -115,7 +118,7 @@ def _decode_array(array: ImageArray, channels: Channels, max_pixels: int) -> Dec
         raise BrokenImage(f"its values are {array.dtype}, not uint8")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)) or array.size == 0:
         raise BrokenImage(f"an array of shape {array.shape} is not an image: (H, W) or (H, W, C) is")
-    _check_pixels(array.shape[1], array.shape[0], max_pixels)
+    check_pixels(array.shape[1], array.shape[0], max_pixels)
     depth = 1 if array.ndim == 2 else array.shape[2]
     if depth == channels:
         pixels = array.reshape(*array.shape[:2], channels)
@@ -124,12 +127,19 @@ def _decode_array(array: ImageArray, channels: Channels, max_pixels: int) -> Dec
     return Decoded(pixels, (array.shape[0], array.shape[1]), {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[depth])
 
 
-def _decode_file(path: Path, channels: Channels, max_pixels: int, at_least_hw: tuple[int, int] | None) -> Decoded:
+@contextmanager
+def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """An image file of which only the header is read yet; whatever its bytes raise in the block becomes `BrokenImage`.
+
+    Raises:
+        BrokenImage: it is no image file, it is damaged, or it has more than `max_pixels`.
+    """
     _check_file(path)
     with _pillow_alone():
         try:
             with Image.open(path) as image:
-                return _decode_open(image, channels, max_pixels, at_least_hw)
+                check_pixels(*image.size, max_pixels)
+                yield image
         except BrokenImage:
             raise
         except UnidentifiedImageError:
@@ -140,22 +150,42 @@ def _decode_file(path: Path, channels: Channels, max_pixels: int, at_least_hw: t
             raise BrokenImage(f"damaged: {str(error) or type(error).__name__}") from error
 
 
+def upright_hw(path: Path) -> tuple[int, int]:
+    """Height and width of a file's upright image, from its header.
+
+    Raises:
+        BrokenImage: the header cannot be read.
+    """
+    with open_image(path) as image:
+        width, height = image.size
+        # Pillow has turned the size of a TIFF already.
+        lying = image.format != "TIFF" and orientation_of(image) in _LYING
+        return (width, height) if lying else (height, width)
+
+
+def stand_upright(pixels: NDArray[_Value], orientation: int) -> NDArray[_Value]:
+    """(H, W) or (H, W, C) pixels turned and mirrored as EXIF's orientation 1..8 asks for."""
+    return np.ascontiguousarray(_UPRIGHT[orientation](pixels)) if orientation in _UPRIGHT else pixels
+
+
+def _decode_file(path: Path, channels: Channels, max_pixels: int, at_least_hw: tuple[int, int] | None) -> Decoded:
+    with open_image(path, max_pixels=max_pixels) as image:
+        return _decode_open(image, channels, max_pixels, at_least_hw)
+
+
 def _decode_open(
     image: Image.Image, channels: Channels, max_pixels: int, at_least_hw: tuple[int, int] | None
 ) -> Decoded:
-    _check_pixels(*image.size, max_pixels)
     width, height = image.size
     if at_least_hw is not None and image.format in ("JPEG", "MPO"):
         # Before the orientation is known either side may become the height.
         image.draft(image.mode, (max(at_least_hw), max(at_least_hw)))
     colour = image.mode
     image.load()
-    _check_pixels(*image.size, max_pixels)
-    orientation = _orientation(image)  # after loading, which turns TIFF and forgets its note
+    check_pixels(*image.size, max_pixels)
+    orientation = orientation_of(image)  # after loading, which turns TIFF and forgets its note
     pixels = _as_array(_without_depth(image), channels)
-    if orientation in _UPRIGHT:
-        upright = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels).transpose(_UPRIGHT[orientation])
-        pixels = np.asarray(upright).reshape(upright.height, upright.width, channels)
+    pixels = stand_upright(pixels, orientation)
     original_hw = (width, height) if orientation in _LYING else (height, width)
     return Decoded(pixels, original_hw, colour)
 
@@ -173,12 +203,18 @@ def _check_file(path: Path) -> None:
         raise BrokenImage(f"it cannot be read: {error.strerror}") from error
 
 
-def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+def check_pixels(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """See that an image is not too large.
+
+    Raises:
+        BrokenImage: it has more than `max_pixels`.
+    """
     if width * height > max_pixels:
         raise BrokenImage(f"{width} x {height} pixels are more than {max_pixels / 1e6:g} megapixels")
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's orientation, 1..8; 1 (upright) where there is no note or an unreadable one."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # a damaged note raises anything, and its pixels are well all the same

@@ -1,5 +1,6 @@
 """Data sets by what the user calls them: every reader is asked whether it knows the format, and exactly one answers."""
 
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,8 @@ def read_path(path: Path, *, called: str) -> Dataset:
 
 def is_image_file(name: str) -> bool:
     """Whether a file's name is an image's."""
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+    stem, dot, ending = name.rpartition(".")  # many times faster than a Path, for folders of a million names
+    return bool(stem) and not name.startswith(".") and dot + ending.lower() in IMAGE_SUFFIXES
 
 
 def is_clutter(name: str) -> bool:
@@ -131,6 +133,14 @@ def is_clutter(name: str) -> bool:
 def split_of_word(word: str) -> Split | None:
     """The split that a word such as "val" or "Testing" stands for."""
     return _SPLIT_WORDS.get(word.strip().lower())
+
+
+def name_below(path: Path, folder: Path) -> str:
+    """A file's name for people and samples: its path below the folder with slashes, in Unicode's NFC.
+
+    What is not UTF-8 in it comes out as question marks.
+    """
+    return unicodedata.normalize("NFC", path.relative_to(folder).as_posix()).encode(errors="replace").decode()
 
 
 def _nothing_there(path: Path, called: str) -> UserError:
@@ -181,8 +191,8 @@ def _check_classes(dataset: Dataset, source: str) -> None:
     if not dataset.samples:
         why = f" ({dataset.problems[0].where}: {dataset.problems[0].what})" if dataset.problems else ""
         raise UserError(f"{source}: there is not one image in it{why}", "Name the folder that holds the data.")
-    # With several labels one class is a question already: whether an image carries it.
-    if len(dataset.classes) < 2 and not dataset.several_labels:
+    # With several labels one class is a question already: whether an image carries it. Masks tell theirs later.
+    if len(dataset.classes) < 2 and not dataset.several_labels and not dataset.has_masks:
         raise UserError(
             f"{source}: one class only, '{dataset.classes[0]}' with {len(dataset.samples):,} images",
             "There must be two to tell apart: add a class for all else, or name the folder that holds the classes.",

@@ -32,8 +32,8 @@ def read_images(source: str) -> Dataset:
         assert known is not None  # noqa: S101
         return known
     files = _image_files(folder)
-    # A data set of arrays (IDX), or of files of which none lies outside of it.
-    if known is not None and len(known.samples) >= len(files):
+    # A data set of arrays (IDX), or of files of which none lies outside of it; and masks are no images to learn from.
+    if known is not None and (known.has_masks or len(known.samples) >= len(files)):
         return known
     if not files:
         raise UserError(f"{source}: there is not one image in it", "Name the folder that holds the images.")

@@ -26,7 +26,7 @@ class PixelNetwork(nn.Module):
     patch_side: int = 0
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """All of the work in which, with dropout on, no chance enters: (N, C, H, W) normalised images to any tensors."""
+        """The work in which, with dropout on, no chance enters: (N, C, H, W) normalised images to any tensors."""
         raise NotImplementedError
 
     def score(self, encoded: tuple[Tensor, ...], image_hw: tuple[int, int]) -> Tensor:
@@ -36,6 +36,11 @@ class PixelNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K, H, W) of normalised images (N, C, H, W)."""
         return self.score(self.encode(images), (images.shape[2], images.shape[3]))
+
+    @property
+    def encoder_stages(self) -> tuple[nn.Module, ...]:
+        """The layers that pre-trained weights are for, from the image upwards; they share none."""
+        return ()
 
     @property
     def trained(self) -> nn.Module:

@@ -62,6 +62,9 @@ class DataSection(Named):
     test: Auto | Annotated[float, Field(ge=0, lt=1)] = Field(
         "auto", description="share kept for the final figure, where the data has no such split"
     )
+    test_groups: list[str] = Field(
+        default_factory=list, description="groups (folders, sites, patients) kept for the final figure, by name"
+    )
     bands: Auto | list[Annotated[int, Field(ge=1)]] = Field(
         "auto", description="for masks: the bands of a raster that are used, counted from 1; auto = all"
     )
@@ -81,7 +84,7 @@ class MasksSection(Section):
         default_factory=list, description='value or colour ("60,16,152" or "#3c1098") of each class, in their order'
     )
     ignore: Auto | list[int] | list[str] = Field(
-        "auto", description="values, colours or class names that count nowhere; auto = 255, void, unlabelled and the like"
+        "auto", description="values, colours or class names that count nowhere; auto = 255, void, unlabelled, ignore"
     )
 
 
@@ -92,7 +95,9 @@ class SegmentSection(Named):
         "auto", description="a rung of the ladder: patch, dense, fcn-32s, fcn-16s, fcn-8s or unet; auto = unet"
     )
     options: dict[str, Option] = Field(default_factory=dict, description="the rung's own options")
-    scale: float = Field(1.0, gt=0, le=4, description="images are resized by this before the network, maps back after it")
+    scale: float = Field(
+        1.0, gt=0, le=4, description="images are resized by this before the network, maps back after it"
+    )
     crop: Auto | Annotated[int, Field(ge=8, le=4096)] = Field(
         "auto", description="side of the training crops, pixels after scaling; auto = whole images up to 512 a side"
     )
@@ -201,8 +206,8 @@ class Recipe(Section):
     loss: LossSection = Field(default_factory=LossSection)
     augment: Augmentations = Field(
         default={"preset": "auto"},
-        description="preset = auto, none, digits, photos, symmetric, views_of_digits or views_of_photos; then one key "
-        "an augmentation, e.g. rotate = 15",
+        description="preset = auto, none, digits, photos, scenes, symmetric, views_of_digits or views_of_photos; then "
+        "one key an augmentation, e.g. rotate = 15",
     )
     compute: ComputeSection = Field(default_factory=ComputeSection)
     budget: Duration | Literal["none"] = Field(

@@ -276,7 +276,12 @@ class Fit:
 
     def _evaluate(self) -> dict[str, float]:
         outputs: Outputs = compute_outputs(
-            self._evaluated, self._validation, self._normalise, self._compute, progress=self._progress
+            self._evaluated,
+            self._validation,
+            self._normalise,
+            self._compute,
+            condense=self._task.condense,
+            progress=self._progress,
         )
         return self._task.evaluate(outputs.outputs, outputs.targets)
 

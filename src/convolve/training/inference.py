@@ -15,7 +15,7 @@ from convolve.training.compute import Compute, is_out_of_memory, out_of_memory
 
 @dataclass(frozen=True)
 class Outputs:
-    """Outputs (N, K) float32 and targets, both on the CPU, rows in the loader's order."""
+    """Outputs (N, ...) and targets, or what was condensed from them, on the CPU, rows in the loader's order."""
 
     outputs: Tensor
     targets: Tensor
@@ -27,16 +27,18 @@ def compute_outputs(
     normalise: Normalise,
     compute: Compute,
     *,
+    condense: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = lambda outputs, targets: (outputs, targets),
     progress: Progress = silent,
     what: str = "evaluating",
 ) -> Outputs:
     """Run a network in test mode over a loader; its mode is put back afterwards.
 
     Args:
-        network: (N, C, H, W) -> (N, K).
+        network: (N, C, H, W) -> (N, K), or maps (N, K, H, W).
         loader: in order, without augmentation.
         normalise: from a batch's images to what the network takes.
         compute: where and how.
+        condense: what is kept of a batch's float32 outputs and its targets, for example `Objective.condense`.
         progress: told of every batch.
         what: what to tell it.
 
@@ -48,8 +50,10 @@ def compute_outputs(
     with in_test_mode(network), torch.inference_mode(), compute.precision():
         for step in range(loader.steps):
             batch = loader.batch(0, step)
-            outputs.append(in_parts(run, compute.images(normalise(batch.images))).float().cpu())
-            targets.append(batch.targets)
+            computed = in_parts(run, compute.images(normalise(batch.images))).float().cpu()
+            some_outputs, some_targets = condense(computed, batch.targets)
+            outputs.append(some_outputs)
+            targets.append(some_targets)
             progress(what, step + 1, loader.steps)
     return Outputs(torch.cat(outputs), torch.cat(targets))
 

@@ -30,8 +30,16 @@ class Objective(Protocol):
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(N,) float32: the training loss of every image, from outputs (N, ...) of any float dtype."""
 
+    def condense(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What evaluating needs of a batch, (N, ...) each: outputs and targets themselves, or of maps less."""
+
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Figures on a whole split, at least "loss" and the one called `score_name`; quick, called every epoch."""
+        """Figures on a whole split, at least "loss" and the one called `score_name`; quick, called every epoch.
+
+        Args:
+            outputs: what `condense` left of every image's.
+            targets: likewise.
+        """
 
 
 class Task(Objective, Protocol):

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-from scipy.stats import binomtest
+import numpy as np
+from scipy.stats import binomtest, wilcoxon
 
 from convolve.errors import UserError
 from convolve.run.folder import Run
 from convolve.workflow.finished import results_of_training
 
-_FIGURES = ("split", "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "nll", "ece")
+_FIGURES = {
+    "classify": ("split", "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "nll", "ece"),
+    "segment": ("split", "n", "mean_iou", "mean_iou_ci95", "pixel_accuracy", "nll", "calibration_error"),
+}
 # The usual level, at which one in twenty comparisons of equals looks like a difference.
 _LEVEL = 0.05
 
@@ -20,18 +24,26 @@ def compare_runs(runs: Sequence[Run]) -> dict[str, Any]:
     """Figures of every run, the settings in which they differ, and pairwise tests, as plain JSON values.
 
     Raises:
-        UserError: fewer than two runs, or one is not finished, a pre-training, or has no test figures.
+        UserError: fewer than two runs, of different tasks, or one is not finished, a pre-training, or has no test
+            figures.
     """
     if len(runs) < 2:
         raise UserError("one run cannot be compared", "Name two or more.")
     rows = [_row(run) for run in runs]
+    if len({row["task"] for row in rows}) > 1:
+        told = ", ".join(f"{row['run']} ({row['task']})" for row in rows)
+        raise UserError(
+            f"runs of different tasks: {told}",
+            "Their figures mean different things; compare runs of one task.",
+        )
+    test = _mcnemar_test if rows[0]["task"] == "classify" else _signed_rank_test
     recipes = [_flat(run.read("plan")["recipe"]) for run in runs]
     keys = list(dict.fromkeys(key for recipe in recipes for key in recipe))
     differences = {key: [recipe.get(key) for recipe in recipes] for key in keys}
     return {
         "runs": rows,
         "differences": {key: values for key, values in differences.items() if any(v != values[0] for v in values)},
-        "tests": [test for one, other in combinations(runs, 2) if (test := _paired_test(one, other))],
+        "tests": [found for one, other in combinations(runs, 2) if (found := test(one, other))],
     }
 
 
@@ -42,14 +54,15 @@ def _row(run: Run) -> dict[str, Any]:
         raise UserError(f"{run.folder}: it has no test images, so nothing to compare", "Train with folds=5.")
     return {
         "run": str(run.folder),
+        "task": results["task"],
         "network": results["network"],
         "start": results["start"],
         "seconds": results["seconds"],
-        **{name: judged[name] for name in _FIGURES},
+        **{name: judged[name] for name in _FIGURES[results["task"]]},
     }
 
 
-def _paired_test(one: Run, other: Run) -> dict[str, Any] | None:
+def _mcnemar_test(one: Run, other: Run) -> dict[str, Any] | None:
     """McNemar's exact test on the images that both judged: only those on which they differ tell."""
     first, second = _right(one), _right(other)
     shared = sorted(first.keys() & second.keys())
@@ -75,11 +88,41 @@ def _paired_test(one: Run, other: Run) -> dict[str, Any] | None:
     }
 
 
+def _signed_rank_test(one: Run, other: Run) -> dict[str, Any] | None:
+    """Wilcoxon's signed-rank test on the mean IoU of each image that both judged."""
+    first, second = _predictions(one, "mean_iou"), _predictions(other, "mean_iou")
+    shared = sorted(name for name in first.keys() & second.keys() if first[name] and second[name])
+    if not shared:
+        return None
+    differences = np.array([float(first[name]) - float(second[name]) for name in shared])
+    better_first, better_second = int((differences > 0).sum()), int((differences < 0).sum())
+    p_value = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    better = one if differences.mean() > 0 else other
+    verdict = (
+        f"{better.folder} is better by more than chance"
+        if p_value < _LEVEL
+        else f"{one.folder} and {other.folder} are not distinguishable"
+    )
+    return {
+        "runs": [str(one.folder), str(other.folder)],
+        "n": len(shared),
+        "better_in": [better_first, better_second],
+        "p_value": p_value,
+        "words": f"{verdict} on {len(shared)} images: a higher mean IoU on {better_first} by the first, on "
+        f"{better_second} by the second (Wilcoxon's signed-rank test, p = {p_value:.2g})",
+    }
+
+
 def _right(run: Run) -> dict[str, bool]:
+    return {name: right == "1" for name, right in _predictions(run, "right").items()}
+
+
+def _predictions(run: Run, column: str) -> dict[str, str]:
+    """A column of a run's table of predictions, by image."""
     with run.predictions.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     judged = rows[0]["judged"] if rows else ""
-    return {row["image"]: row["right"] == "1" for row in rows if row["judged"] == judged}
+    return {row["image"]: row[column] for row in rows if row["judged"] == judged}
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -25,10 +25,9 @@ from convolve.workflow.curve_figures import rung_figures
 from convolve.workflow.curve_sizes import curve_sizes, first_units, nested_order
 from convolve.workflow.data import Member, Opened, Prepared, open_data
 from convolve.workflow.plan import plan_data, plan_training
-from convolve.workflow.planning import Plan, Say, make_or_read_plan, planned_members, recipe_for
+from convolve.workflow.planning import Plan, Say, check_weights, make_or_read_plan, planned_members, recipe_for
 from convolve.workflow.results import run_task
 from convolve.workflow.study import choose_study
-from convolve.workflow.train import check_weights
 
 _FEATURE_DRAWS = 3
 
@@ -90,7 +89,7 @@ def learning_curve(
         if name not in STARTS:
             raise unknown_name("rung", name, STARTS)
     recipe = recipe.model_copy(update={"folds": 0})
-    opened = _with_test_split(open_data(recipe.data, progress), say)
+    opened = _with_test_split(open_data(recipe.data, progress, recipe.masks), say)
     resolved = recipe_for(opened, recipe).recipe.start.name
     names = list(dict.fromkeys(rungs)) or [_usual_rung(recipe, resolved)]
     request = {"recipe": json.loads(recipe.model_dump_json()), "rungs": names, "draws": draws}
@@ -231,7 +230,7 @@ def _judge_point(study: Run, rung: _Rung, draw: int, size: int, recipe: Recipe, 
     folder.mkdir(exist_ok=True)
     plan, prepared = rung.plan, rung.prepared
     job = recipe_job(recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
-    check_weights(Run(study.member(rung.name)), plan, job)
+    check_weights(Run(study.member(rung.name)), plan, job.loaded)
     trained = recipe_start(recipe).train(job)
     outputs = outputs_of(trained, job, member.held_out)
     task = run_task(plan, prepared)

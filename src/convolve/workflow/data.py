@@ -1,23 +1,25 @@
 """From the data a recipe names to pixels in a memory map, with every image's split and fold."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convolve.data.content import content_hashes, dataset_fingerprint
 from convolve.data.dataset import Dataset, ImageArray, Problem, Sample, Split, labels_of
+from convolve.data.masks.settling import MaskOptions, settle_masks
 from convolve.data.pack import Pack, channel_statistics, drop_broken, pack
 from convolve.data.preprocessing import Preprocessing
 from convolve.data.reading import read_dataset
 from convolve.data.splitting import assign_folds, assign_splits, count_units
 from convolve.data.survey import Survey, survey
-from convolve.errors import UserError
+from convolve.errors import UserError, unknown_name
 from convolve.progress import Progress
 from convolve.randomness import seed_of
-from convolve.recipe.schema import DataSection
+from convolve.recipe.schema import DataSection, MasksSection
 
 # For the cross-validation among training images that chooses a classifier's penalty.
 _INNER_FOLDS = 5
@@ -31,7 +33,15 @@ class Opened:
 
     dataset: Dataset
     hashes: tuple[str, ...]
-    survey: Survey
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What some of the images are like.
+
+        Raises:
+            UserError: none of them can be decoded.
+        """
+        return survey(self.dataset.samples)
 
     @property
     def fingerprint(self) -> str:
@@ -58,25 +68,23 @@ class Member:
     unlabelled: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A data set ready for training.
+@dataclass(frozen=True, kw_only=True)
+class Divided:
+    """A data set, each of its images in a split.
 
     Attributes:
         dataset: as it was read; row r of everything below belongs to its sample r.
         hashes: of the images' contents.
-        pack: pixels.
+        broken: why an image cannot be used, by row.
         usable: (N,) False for images that cannot be decoded.
         splits: of each image; with folds, images that are cross-validated count as "train".
-        inner_folds: (N,) for choosing among training images.
     """
 
     dataset: Dataset
     hashes: tuple[str, ...]
-    pack: Pack
+    broken: Mapping[int, str]
     usable: NDArray[np.bool_]
     splits: tuple[Split, ...]
-    inner_folds: NDArray[np.int64]
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """The usable rows of a split, ascending."""
@@ -85,27 +93,62 @@ class Prepared:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that was left out: rows of tables, and images that cannot be decoded."""
-        broken = [Problem(self.dataset.samples[row].name, reason) for row, reason in sorted(self.pack.broken.items())]
+        broken = [Problem(self.dataset.samples[row].name, reason) for row, reason in sorted(self.broken.items())]
         return (*self.dataset.problems, *broken)
 
 
-def open_data(section: DataSection, progress: Progress) -> Opened:
-    """Read a data set's files, but not yet its pixels.
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Divided):
+    """A data set ready for training.
+
+    Attributes:
+        pack: pixels.
+        inner_folds: (N,) for choosing among training images.
+    """
+
+    pack: Pack
+    inner_folds: NDArray[np.int64]
+
+
+def open_data(section: DataSection, progress: Progress, masks: MasksSection | None = None) -> Opened:
+    """Read a data set's files, but not yet its pixels; masks are looked through for what their values mean.
+
+    Args:
+        section: where it is, and which groups of it test.
+        progress: told how far it is.
+        masks: what is known of the masks' values.
 
     Raises:
         UserError: the data cannot be used, and why.
     """
-    return open_dataset(read_dataset(section.path, missing=section.missing), progress)
+    dataset = read_dataset(section.path, missing=section.missing)
+    if dataset.has_masks:
+        dataset = settle_masks(dataset, MaskOptions(**(masks or MasksSection()).model_dump()), progress)
+    return open_dataset(_with_test_groups(dataset, section.test_groups), progress)
 
 
 def open_dataset(dataset: Dataset, progress: Progress) -> Opened:
-    """Look over a data set that was read or made already.
+    """Look over a data set that was read or made already."""
+    return Opened(dataset, content_hashes(dataset, progress=progress))
 
-    Raises:
-        UserError: none of its images can be decoded.
-    """
-    hashes = content_hashes(dataset, progress=progress)
-    return Opened(dataset, hashes, survey(dataset.samples))
+
+def _with_test_groups(dataset: Dataset, groups: Sequence[str]) -> Dataset:
+    """A data set whose images of some groups are its test split, and nothing else is."""
+    known = sorted({sample.group for sample in dataset.samples if sample.group is not None})
+    for group in groups:
+        if group not in known:
+            raise unknown_name("group of the data", group, known)
+    if not groups:
+        return dataset
+    if set(groups) == set(known):
+        raise UserError("data.test_groups names all groups: nothing is left to train on", "Leave some out.")
+
+    def split(sample: Sample) -> Split | None:
+        if sample.group in groups:
+            return "test"
+        return None if sample.split == "test" else sample.split
+
+    return replace(dataset, samples=tuple(replace(sample, split=split(sample)) for sample in dataset.samples))
 
 
 def prepare(
@@ -136,14 +179,27 @@ def prepare(
     packed = pack(dataset, preprocessing, hashes=hashes, progress=progress)
     usable = np.array([row not in packed.broken for row in range(len(dataset.samples))])
     drop_broken(dataset, packed)
-    if folds:
-        # A given test split stays what it is; all other images are cross-validated.
-        splits: tuple[Split, ...] = tuple("test" if s.split == "test" else "train" for s in dataset.samples)
-    else:
-        splits = assign_splits(dataset, seed=seed, validation=validation, test=test, hashes=hashes)
+    splits = divide(opened, seed=seed, folds=folds, validation=validation, test=test)
     parts = min(_INNER_FOLDS, count_units(dataset, hashes))
     inner = assign_folds(_without_splits(dataset), seed=seed, folds=parts, hashes=hashes)
-    return Prepared(dataset, hashes, packed, usable, splits, inner)
+    return Prepared(
+        dataset=dataset,
+        hashes=hashes,
+        broken=packed.broken,
+        usable=usable,
+        splits=splits,
+        pack=packed,
+        inner_folds=inner,
+    )
+
+
+def divide(opened: Opened, *, seed: int, folds: int, validation: float, test: float) -> tuple[Split, ...]:
+    """The split of every image; the arguments are those of `prepare`."""
+    dataset, hashes = opened.dataset, opened.hashes
+    if folds:
+        # A given test split stays what it is; all other images are cross-validated.
+        return tuple("test" if s.split == "test" else "train" for s in dataset.samples)
+    return assign_splits(dataset, seed=seed, validation=validation, test=test, hashes=hashes)
 
 
 def measured(preprocessing: Preprocessing, images: ImageArray, rows: NDArray[np.int64]) -> Preprocessing:
@@ -176,7 +232,7 @@ def inner_folds(prepared: Prepared, member: Member) -> NDArray[np.int64]:
 
 
 def members(
-    prepared: Prepared, *, folds: int, seeds: int, seed: int, validation: float, per_class: int = 0
+    prepared: Divided, *, folds: int, seeds: int, seed: int, validation: float, per_class: int = 0
 ) -> list[Member]:
     """The trainings of a run; the last one makes the run's own model where there are folds.
 
@@ -192,7 +248,7 @@ def members(
     return [label_few(prepared, member, per_class=per_class, seed=seed) for member in all_labelled]
 
 
-def label_few(prepared: Prepared, member: Member, *, per_class: int, seed: int) -> Member:
+def label_few(prepared: Divided, member: Member, *, per_class: int, seed: int) -> Member:
     """A training of which only some images a class keep their labels; the others become its unlabelled ones.
 
     `per_class` counts all labels that are used: a fifth of them, and at least one, are for choosing, the rest for
@@ -236,7 +292,7 @@ def _first_of_each_class(dataset: Dataset, rows: NDArray[np.int64], count: int, 
     return np.sort(np.array(first, np.int64))
 
 
-def _members(prepared: Prepared, *, folds: int, seeds: int, seed: int, validation: float) -> list[Member]:
+def _members(prepared: Divided, *, folds: int, seeds: int, seed: int, validation: float) -> list[Member]:
     test = prepared.rows("test")
     if not folds:
         train, chosen_on = prepared.rows("train"), prepared.rows("validation")
@@ -257,7 +313,7 @@ def _members(prepared: Prepared, *, folds: int, seeds: int, seed: int, validatio
 
 
 def _carve(
-    prepared: Prepared, rows: NDArray[np.int64], *, seed: int, validation: float
+    prepared: Divided, rows: NDArray[np.int64], *, seed: int, validation: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     splits = _positions(
         prepared,
@@ -268,7 +324,7 @@ def _carve(
 
 
 def _positions(
-    prepared: Prepared,
+    prepared: Divided,
     rows: NDArray[np.int64],
     assign: Callable[[Dataset, list[str]], NDArray[np.generic]],
 ) -> NDArray[np.generic]:

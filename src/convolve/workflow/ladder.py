@@ -14,17 +14,21 @@ from convolve.recipe.schema import Recipe
 from convolve.recipe.values import format_duration, override
 from convolve.run.folder import Run
 from convolve.see.report.ladder import write_ladder
-from convolve.workflow.build import check_names
 from convolve.workflow.comparison import compare_runs
 from convolve.workflow.data import Opened, open_data
 from convolve.workflow.ladders import LADDERS, Ladder, Rung
 from convolve.workflow.memory import watched_memory
-from convolve.workflow.plan import plan_data
-from convolve.workflow.planning import Say, prepare_planned, recipe_for
+from convolve.workflow.planning import Say
 from convolve.workflow.study import choose_study
 from convolve.workflow.train import train_opened
+from convolve.workflow.work import Work, work_of
 
 _LEVEL = 0.05
+RUNG_FIGURES = {
+    "classify": ("accuracy", "accuracy_ci95", "balanced_accuracy"),
+    "segment": ("mean_iou", "mean_iou_ci95", "pixel_accuracy", "mean_accuracy"),
+}
+"""What a ladder's table says of a rung besides time and memory, by task."""
 # What planning and judging take is not in a training's budget, so that the whole keeps to the ladder's.
 _FOR_TRAINING = 0.9
 _LEAST_SECONDS = 1.0
@@ -51,8 +55,9 @@ def climb(
     """
     ladder = LADDERS[name]
     chosen = _chosen_rungs(ladder, recipe, rungs)
-    opened = open_data(recipe.data, progress)
-    recipes, skipped = _runnable(chosen, recipe, opened, asked=bool(rungs))
+    opened = open_data(recipe.data, progress, recipe.masks)
+    work = work_of(opened.dataset, ladder.task)
+    recipes, skipped = _runnable(chosen, recipe, opened, work, asked=bool(rungs))
     request = {"ladder": name, "recipe": json.loads(recipe.model_dump_json()), "rungs": [one.name for one in chosen]}
     study = choose_study("ladder", f"{name}/{opened.dataset.name}", request, out)
     with study.locked():
@@ -63,7 +68,7 @@ def climb(
         for left_out, reason in skipped.items():
             say(f"left out: {left_out}: {reason}")
         _say_budget(recipe, chosen, recipes, say)
-        measured = _decode(study, next(iter(recipes.values())), opened, progress)
+        measured = _decode(study, next(iter(recipes.values())), opened, work, progress)
         order = sorted((one for one in chosen if one.name in recipes), key=lambda one: not one.quick)
         for number, rung in enumerate(order):
             try:
@@ -83,8 +88,8 @@ def climb(
 
 
 def _chosen_rungs(ladder: Ladder, recipe: Recipe, names: Sequence[str]) -> list[Rung]:
-    usual = Recipe.model_fields[ladder.section].get_default(call_default_factory=True)
-    if getattr(recipe, ladder.section) != usual:
+    section = getattr(recipe, ladder.section)
+    if section.name != "auto" or section.options:
         raise UserError(
             f"{ladder.section}: the ladder '{ladder.name}' sets it itself, rung by rung",
             "Leave it out; --rungs chooses some of the rungs.",
@@ -97,7 +102,7 @@ def _chosen_rungs(ladder: Ladder, recipe: Recipe, names: Sequence[str]) -> list[
 
 
 def _runnable(
-    rungs: Sequence[Rung], recipe: Recipe, opened: Opened, *, asked: bool
+    rungs: Sequence[Rung], recipe: Recipe, opened: Opened, work: Work[Any, Any, Any], *, asked: bool
 ) -> tuple[dict[str, Recipe], dict[str, str]]:
     """The recipe of each rung, and for those that cannot run here, why."""
     recipes: dict[str, Recipe] = {}
@@ -106,7 +111,7 @@ def _runnable(
         table = json.loads(recipe.model_dump_json())
         try:
             changed = make_recipe(override(table, rung.settings))
-            check_names(recipe_for(opened, changed).recipe)
+            work.check(changed, opened)
         except UserError as error:
             # A rung that was asked for by name is missed; and what stops all of them is a mistake in the input.
             if asked or len(skipped) + 1 == len(rungs):
@@ -130,12 +135,13 @@ def _say_budget(recipe: Recipe, rungs: Sequence[Rung], recipes: dict[str, Recipe
     )
 
 
-def _decode(study: Run, recipe: Recipe, opened: Opened, progress: Progress) -> dict[str, Any]:
+def _decode(
+    study: Run, recipe: Recipe, opened: Opened, work: Work[Any, Any, Any], progress: Progress
+) -> dict[str, Any]:
     """Decode the images beforehand, so that the first rung does not pay for all."""
     measured: dict[str, Any] = study.read("measured") or {"decoding_seconds": 0.0, "rungs": {}}
     started = time.monotonic()
-    choices, preprocessing, _ = plan_data(recipe, opened.dataset, opened.survey)
-    prepare_planned(choices.recipe, opened, preprocessing, progress)
+    work.decode(recipe, opened, progress)
     measured["decoding_seconds"] += time.monotonic() - started
     study.write("measured", measured)
     return measured
@@ -167,7 +173,15 @@ def _train_rung(
     started = time.monotonic()
     with watched_memory() as memory:
         try:
-            train_opened(recipe.model_copy(update={"budget": budget}), opened, out=folder, progress=progress, say=say)
+            source = Run(study.folder / rung.weights_of) if rung.weights_of else None
+            train_opened(
+                recipe.model_copy(update={"budget": budget}),
+                opened,
+                out=folder,
+                weights_of=source if source and source.read("results") else None,
+                progress=progress,
+                say=say,
+            )
         finally:
             # Those of an interrupted session count as well.
             measured["rungs"][rung.name] = {
@@ -193,6 +207,7 @@ def _results(
     names = {str(run.folder): name for run, name in zip(runs, finished, strict=True)}
     return {
         "ladder": ladder.name,
+        "task": ladder.task,
         "about": ladder.about,
         "data": opened.dataset.name,
         "network": runs[0].read("results")["network"],
@@ -217,9 +232,8 @@ def _row(run: Run, name: str, measured: dict[str, Any]) -> dict[str, Any]:
         "rung": name,
         "split": judged["split"],
         "n": judged["n"],
-        "accuracy": judged["accuracy"],
-        "accuracy_ci95": judged["accuracy_ci95"],
-        "balanced_accuracy": judged["balanced_accuracy"],
+        **{name: judged[name] for name in RUNG_FIGURES[results["task"]]},
+        "prediction_seconds": results.get("prediction_seconds"),
         "seconds": memory["seconds"],
         "trained_parameters": results["trained_parameters"],
         "peak_bytes": memory["peak_bytes"],

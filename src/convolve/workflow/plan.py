@@ -58,11 +58,11 @@ def plan_data(recipe: Recipe, dataset: Dataset, seen: Survey) -> tuple[Choices, 
         UserError: the network is unknown, or a split cannot be had.
     """
     recipe, own_reasons = with_own_weights(recipe)
-    recipe, reasons = _plan_splits(recipe, dataset)
+    recipe, reasons = plan_splits(recipe, dataset)
     reasons = own_reasons | reasons
-    name, weights, why = _network(recipe, seen, len(dataset.samples))
+    name, weights, why = choose_recipe_network(recipe, seen, len(dataset.samples))
     architecture = find_architecture(name)
-    source, weights = _weights(recipe, name, weights)
+    source, weights = choose_recipe_weights(recipe, name, weights)
     if weights is not None and weights.trained_on == dataset.name:
         reasons["network.weights"] = (
             f"these were trained on '{dataset.name}' before: figures on images that trained them then are too good; "
@@ -118,7 +118,7 @@ def plan_training(recipe: Recipe, dataset: Dataset, train: NDArray[np.int64], pr
         if recipe.train.batch_size == "auto"
         else recipe.train.batch_size,
     }
-    optimiser = _optimiser(recipe, tuned=tuned, batch_size=int(train_section["batch_size"]))
+    optimiser = optimiser_values(recipe, tuned=tuned, batch_size=int(train_section["batch_size"]))
     augment, reasons["augment"] = _augmentations(recipe, preprocessing)
     if recipe.start.name == "finetune":
         options, why = _finetuning(recipe, preprocessing, images=images, mixed=_mixes(augment))
@@ -143,7 +143,12 @@ def changed(recipe: Recipe, section: str, **values: Any) -> Recipe:
     return recipe.model_copy(update={section: part.model_copy(update=values)})
 
 
-def _plan_splits(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, dict[str, str]]:
+def plan_splits(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, dict[str, str]]:
+    """Choose folds and the shares of the splits.
+
+    Raises:
+        UserError: one fold.
+    """
     images, given = len(dataset.samples), dataset.given_splits
     reasons = {}
     folds = recipe.folds
@@ -172,14 +177,15 @@ def _plan_splits(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, dict[str, st
     return recipe.model_copy(update={"folds": folds}), reasons
 
 
-def _network(recipe: Recipe, seen: Survey, images: int) -> tuple[str, Weights | None, str]:
+def choose_recipe_network(recipe: Recipe, seen: Survey, images: int) -> tuple[str, Weights | None, str]:
+    """The network's name, packaged weights for it, and why it was chosen; empty where the recipe names it."""
     wanted = recipe.network
     if wanted.name == "auto":
         return choose_network(median_hw=seen.median_hw, channels=seen.channels, train_images=images)
     return wanted.name, find_weights(wanted.name), ""
 
 
-def _weights(recipe: Recipe, name: str, packaged: Weights | None) -> tuple[str, Weights | None]:
+def choose_recipe_weights(recipe: Recipe, name: str, packaged: Weights | None) -> tuple[str, Weights | None]:
     """What `network.weights` comes to: none, hub, a file, or "auto" for packaged ones that are installed."""
     wanted = recipe.network.weights
     if wanted == "auto" and recipe.start.name == "unsupervised":
@@ -289,7 +295,8 @@ def _batch_size(images: int, *, tuned: bool) -> int:
     return 64 if images < 10_000 else 128
 
 
-def _optimiser(recipe: Recipe, *, tuned: bool, batch_size: int) -> dict[str, Any]:
+def optimiser_values(recipe: Recipe, *, tuned: bool, batch_size: int) -> dict[str, Any]:
+    """The optimiser's name, learning rate and penalty; from random weights the rate goes with the batch."""
     wanted = recipe.optimiser
     name = wanted.name if wanted.name != "auto" else "adamw" if tuned else "sgd"
     kind = OPTIMISERS[name]

@@ -2,9 +2,9 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -25,7 +25,7 @@ from convolve.training.compute import Compute
 from convolve.workflow.budget import keep_to_budget
 from convolve.workflow.build import check_names, recipe_job
 from convolve.workflow.calibrating import calibrated
-from convolve.workflow.data import Member, Opened, Prepared, measured, members, prepare
+from convolve.workflow.data import Divided, Member, Opened, Prepared, measured, members, prepare
 from convolve.workflow.plan import (
     Choices,
     plan_data,
@@ -36,24 +36,35 @@ from convolve.workflow.plan import (
 Say = Callable[[str], None]
 """Tells the user a sentence."""
 
+Made = TypeVar("Made")
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run does, with nothing left open.
+
+@dataclass(frozen=True, kw_only=True)
+class AnyPlan:
+    """What a run does, with nothing left open, whatever its task.
 
     Attributes:
         recipe: resolved.
-        preprocessing: measured where training starts from random weights.
         reasons: why, by dotted key.
         calibration: how to compute, and how fast that was.
         weights: what became of the pre-trained weights, if there are any.
     """
 
     recipe: Recipe
-    preprocessing: Preprocessing
     reasons: dict[str, str]
     calibration: Calibration
     weights: LoadReport | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(AnyPlan):
+    """The plan of a classification.
+
+    Attributes:
+        preprocessing: measured where training starts from random weights.
+    """
+
+    preprocessing: Preprocessing
 
 
 def make_or_read_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[Plan, Prepared]:
@@ -62,10 +73,24 @@ def make_or_read_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progre
     Raises:
         UserError: the recipe does not suit the data, or the data changed since the plan was made.
     """
+
+    def read() -> tuple[Plan, Prepared]:
+        plan = read_plan(run)
+        return plan, prepare_planned(plan.recipe, opened, plan.preprocessing, progress)
+
+    return made_or_read(run, opened, make=lambda: _make_plan(run, recipe, opened, progress, say), read=read)
+
+
+def made_or_read(run: Run, opened: Opened, *, make: Callable[[], Made], read: Callable[[], Made]) -> Made:
+    """What was planned before, if the run has a plan and the data is still the same; else what is planned now.
+
+    Raises:
+        UserError: the recipe does not suit the data, and the run's folder is taken back; or the data changed.
+    """
     kept = run.read("plan")
     if kept is None:
         try:
-            return _make_plan(run, recipe, opened, progress, say)
+            return make()
         except UserError:
             _forget(run)
             raise
@@ -74,28 +99,32 @@ def make_or_read_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progre
             f"{run.folder}: the data changed since this training began",
             "Restore it to go on, or start anew with another --out.",
         )
-    plan = read_plan(run)
-    return plan, prepare_planned(plan.recipe, opened, plan.preprocessing, progress)
+    return read()
 
 
 def read_plan(run: Run) -> Plan:
     """The plan that a run has."""
     kept = run.read("plan")
-    return Plan(
-        recipe=Recipe.model_validate(kept["recipe"]),
-        preprocessing=Preprocessing.model_validate(kept["preprocessing"]),
-        reasons=kept["reasons"],
-        calibration=Calibration.model_validate(kept["calibration"]),
-        weights=TypeAdapter(LoadReport | None).validate_python(kept.get("weights")),
-    )
+    return Plan(preprocessing=Preprocessing.model_validate(kept["preprocessing"]), **plan_parts(kept))
 
 
-def planned_members(plan: Plan, prepared: Prepared) -> list[Member]:
+def plan_parts(kept: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `AnyPlan`, from a plan as it is written down."""
+    return {
+        "recipe": Recipe.model_validate(kept["recipe"]),
+        "reasons": kept["reasons"],
+        "calibration": Calibration.model_validate(kept["calibration"]),
+        "weights": TypeAdapter(LoadReport | None).validate_python(kept.get("weights")),
+    }
+
+
+def planned_members(plan: AnyPlan, prepared: Divided) -> list[Member]:
     """The trainings of the run."""
-    return _members(plan.recipe, prepared)
+    return recipe_members(plan.recipe, prepared)
 
 
-def _members(recipe: Recipe, prepared: Prepared) -> list[Member]:
+def recipe_members(recipe: Recipe, prepared: Divided) -> list[Member]:
+    """The trainings of a resolved recipe."""
     assert isinstance(recipe.folds, int)  # noqa: S101
     assert isinstance(recipe.data.validation, float)  # noqa: S101
     return members(
@@ -123,16 +152,15 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     reasons, recipe = choices.reasons, choices.recipe
     prepared = prepare_planned(recipe, opened, preprocessing, progress)
     _tell_of_images(prepared, say)
-    trainings = _members(recipe, prepared)
+    trainings = recipe_members(recipe, prepared)
     own = trainings[-1]
-    _check_rows(own)
+    check_rows(own)
     if unmeasured:
         preprocessing = measured(preprocessing, prepared.pack.images, own.train)
     choices = plan_training(recipe, opened.dataset, own.train, preprocessing)
     reasons |= choices.reasons
     recipe = choices.recipe
-    for key, reason in reasons.items():
-        say(f"{key} = {_value(recipe, key)}: {reason}")
+    say_reasons(recipe, reasons, say)
     job = recipe_job(recipe, prepared, preprocessing, own, Compute(), run.folder, progress)
     if job.loaded is not None:
         say(f"weights: {job.loaded.sentence}")
@@ -143,12 +171,19 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
         choices, seconds = keep_to_budget(recipe, job, calibration, trainings=len(trainings))
         reasons |= choices.reasons
         recipe = choices.recipe
-        for key, reason in choices.reasons.items():
-            say(f"{key} = {_value(recipe, key)}: {reason}")
+        say_reasons(recipe, choices.reasons, say)
         say(_forecast(recipe, images=len(own.train), seconds=seconds, trainings=len(trainings)))
-    plan = Plan(recipe, preprocessing, reasons, calibration, job.loaded)
-    _write(run, plan, opened)
+    plan = Plan(
+        recipe=recipe, preprocessing=preprocessing, reasons=reasons, calibration=calibration, weights=job.loaded
+    )
+    write_plan(run, plan, opened, preprocessing=preprocessing.model_dump(mode="json"))
     return plan, prepared
+
+
+def say_reasons(recipe: Recipe, reasons: Mapping[str, str], say: Say) -> None:
+    """Tell what was chosen, and why."""
+    for key, reason in reasons.items():
+        say(f"{key} = {_value(recipe, key)}: {reason}")
 
 
 def _forecast(recipe: Recipe, *, images: int, seconds: float, trainings: int) -> str:
@@ -187,9 +222,7 @@ def _forget(run: Run) -> None:
 
 
 def _tell_of_images(prepared: Prepared, say: Say) -> None:
-    problems = prepared.problems
-    if problems:
-        say(f"left out: {shown([f'{one.where}: {one.what}' for one in problems])}")
+    say_problems(prepared, say)
     dataset = prepared.dataset
     usable = (dataset.samples[row] for row in np.flatnonzero(prepared.usable))
     lonely = [
@@ -199,7 +232,31 @@ def _tell_of_images(prepared: Prepared, say: Say) -> None:
         say(f"one image only of {shown(lonely)}: it cannot be both learned from and tested; add images")
 
 
-def _check_rows(member: Member) -> None:
+def check_weights(run: Run, plan: AnyPlan, loaded: LoadReport | None) -> None:
+    """See that the pre-trained weights are still those that the plan was made for.
+
+    Raises:
+        UserError: they are not.
+    """
+    if plan.weights and loaded and plan.weights.digest != loaded.digest:
+        raise UserError(
+            f"{run.folder}: {loaded.origin} changed since this training began",
+            "Restore them to go on, or start anew with another --out.",
+        )
+
+
+def say_problems(prepared: Divided, say: Say) -> None:
+    """Tell what was left out, if anything was."""
+    if prepared.problems:
+        say(f"left out: {shown([f'{one.where}: {one.what}' for one in prepared.problems])}")
+
+
+def check_rows(member: Member) -> None:
+    """See that there is something to train on and something to choose by.
+
+    Raises:
+        UserError: there is not.
+    """
     if len(member.train) == 0 or len(member.validation) == 0:
         raise UserError(
             f"{len(member.train)} images are left for training and {len(member.validation)} for choosing",
@@ -207,7 +264,8 @@ def _check_rows(member: Member) -> None:
         )
 
 
-def _write(run: Run, plan: Plan, opened: Opened) -> None:
+def write_plan(run: Run, plan: AnyPlan, opened: Opened, **more: Any) -> None:
+    """Write a plan down, with the recipe for people; what is more than `AnyPlan` has are plain JSON values."""
     run.write("environment", describe_environment())
     write_atomically(run.recipe, write_recipe(plan.recipe, plan.reasons))
     run.write(
@@ -215,7 +273,7 @@ def _write(run: Run, plan: Plan, opened: Opened) -> None:
         {
             "fingerprint": opened.fingerprint,
             "recipe": json.loads(plan.recipe.model_dump_json()),
-            "preprocessing": plan.preprocessing.model_dump(mode="json"),
+            **more,
             "reasons": plan.reasons,
             "calibration": plan.calibration.model_dump(mode="json"),
             "weights": asdict(plan.weights) if plan.weights else None,

@@ -14,12 +14,10 @@ from torch import nn
 
 from convolve.data.augment.augmentation import build_augmentation
 from convolve.data.augment.presets import preset_of_views, with_preset
-from convolve.data.content import content_hashes
 from convolve.data.dataset import ClassLabel, Dataset
 from convolve.data.loader import Loader
 from convolve.data.pack import Pack, pack
 from convolve.data.preprocessing import Preprocessing
-from convolve.data.survey import survey
 from convolve.data.unlabelled import read_images, without_test
 from convolve.deploy.backbone import save_backbone
 from convolve.errors import UserError, shown
@@ -35,7 +33,7 @@ from convolve.training.pretraining.pretrain import Pretraining, images_per_secon
 from convolve.training.starts.unsupervised import Unsupervised
 from convolve.workflow.budget import keep_pretraining_budget
 from convolve.workflow.build import check_names, recipe_network
-from convolve.workflow.data import Opened, measured
+from convolve.workflow.data import Opened, measured, open_dataset
 from convolve.workflow.plan import changed, plan_data, plan_training
 from convolve.workflow.planning import Say
 
@@ -62,7 +60,7 @@ def pretrain_run(recipe: Recipe, *, out: Path | None, progress: Progress, say: S
     """
     recipe = _of_start_unsupervised(recipe)
     dataset = without_test(read_images(recipe.data.path))
-    opened = Opened(dataset, content_hashes(dataset, progress=progress), survey(dataset.samples))
+    opened = open_dataset(dataset, progress)
     choices, preprocessing, unmeasured = plan_data(recipe, dataset, opened.survey)
     resolved = plan_training(choices.recipe, dataset, np.arange(len(dataset.samples)), preprocessing).recipe
     check_names(resolved)

@@ -39,5 +39,5 @@ def recipe_text(recipe: Recipe, progress: Progress) -> str:
     Raises:
         UserError: the data cannot be used.
     """
-    choices = recipe_for(open_data(recipe.data, progress), recipe)
+    choices = recipe_for(open_data(recipe.data, progress, recipe.masks), recipe)
     return write_recipe(choices.recipe, choices.reasons)

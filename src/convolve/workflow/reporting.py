@@ -36,7 +36,7 @@ _PROBLEMS_SHOWN = 50
 def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[HeldOut], results: dict[str, Any]) -> None:
     """Write `report.html` and `predictions.csv`."""
     judged = judge(plan, prepared, held_out)
-    own = own_model(plan, prepared, held_out)
+    own = own_model(held_out, run_task(plan, prepared).score_name)
     if judged:
         _write_predictions(run, plan, prepared, judged)
     history = read_history(run.member(own.member.name) if own.member.name else run.folder)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,17 +11,16 @@ from torch import Tensor
 
 from convolve.training.task import Task
 from convolve.workflow.build import recipe_task
-from convolve.workflow.data import Member, Prepared
-from convolve.workflow.planning import Plan
+from convolve.workflow.data import Divided, Member, Prepared
+from convolve.workflow.planning import AnyPlan, Plan
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """One training of a run, and its outputs on the images held out from it.
+@dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """One training of a run, and what is told of it whatever the task.
 
     Attributes:
         member: its rows.
-        outputs: (n, K) float32 for `member.held_out`.
         temperature: divisor of the outputs.
         validation: figures that chose the weights; not for reporting.
         chosen_on: what they were measured on, in words.
@@ -30,7 +29,6 @@ class HeldOut:
     """
 
     member: Member
-    outputs: Tensor
     temperature: float
     validation: dict[str, float]
     chosen_on: str
@@ -43,9 +41,23 @@ class HeldOut:
     method: str
     notes: list[str] = field(default_factory=list)
 
-    def score(self, task: Task) -> tuple[float, float]:
-        """Larger is better; for choosing among trainings."""
-        return self.validation[task.score_name], -self.validation["loss"]
+    def score(self, name: str) -> tuple[float, float]:
+        """Larger is better; for choosing among trainings by the figure of that name."""
+        return self.validation[name], -self.validation["loss"]
+
+
+Facts = TypeVar("Facts", bound=TrainingFacts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(TrainingFacts):
+    """One training of a classifier, and its outputs on the images held out from it.
+
+    Attributes:
+        outputs: (n, K) float32 for `member.held_out`.
+    """
+
+    outputs: Tensor
 
 
 @dataclass(frozen=True)
@@ -65,10 +77,9 @@ class Judged:
     results: dict[str, Any]
 
 
-def own_model(plan: Plan, prepared: Prepared, held_out: Sequence[HeldOut]) -> HeldOut:
+def own_model(held_out: Sequence[Facts], score_name: str) -> Facts:
     """The training that gives the run its model: the one on all images, or of several seeds the best on validation."""
-    task = run_task(plan, prepared)
-    return next((one for one in held_out if not one.member.name), max(held_out, key=lambda one: one.score(task)))
+    return next((one for one in held_out if not one.member.name), max(held_out, key=lambda one: one.score(score_name)))
 
 
 def run_task(plan: Plan, prepared: Prepared) -> Task:
@@ -79,7 +90,8 @@ def run_task(plan: Plan, prepared: Prepared) -> Task:
 
 def judge(plan: Plan, prepared: Prepared, held_out: Sequence[HeldOut]) -> list[Judged]:
     """The figures that may be reported, first the one that counts: test if there is one, else out-of-fold."""
-    own, task = own_model(plan, prepared, held_out), run_task(plan, prepared)
+    task = run_task(plan, prepared)
+    own = own_model(held_out, task.score_name)
     judged = []
     if len(own.member.held_out):
         judged.append(_judged(task, prepared, "test", [own]))
@@ -91,16 +103,30 @@ def judge(plan: Plan, prepared: Prepared, held_out: Sequence[HeldOut]) -> list[J
 
 def evaluate_run(plan: Plan, prepared: Prepared, held_out: Sequence[HeldOut]) -> dict[str, Any]:
     """The run's results, as plain JSON values."""
-    own, task = own_model(plan, prepared, held_out), run_task(plan, prepared)
-    judged = judge(plan, prepared, held_out)
+    task = run_task(plan, prepared)
+    results = told_of_training(plan, prepared, held_out, task=task.name, score_name=task.score_name)
+    for one in judge(plan, prepared, held_out):
+        results[one.split.replace("-", "_")] = {"split": one.split, **one.results}
     several = [one for one in held_out if one.member.name]
+    if several:
+        results["members"] = [
+            {"name": one.member.name, **_judged(task, prepared, one.member.name, [one]).results} for one in several
+        ]
+    return results
+
+
+def told_of_training(
+    plan: AnyPlan, prepared: Divided, held_out: Sequence[TrainingFacts], *, task: str, score_name: str
+) -> dict[str, Any]:
+    """The part of a run's results that all tasks have, as plain JSON values."""
+    own = own_model(held_out, score_name)
     speeds = [one.images_per_second for one in held_out if one.images_per_second]
-    results: dict[str, Any] = {
-        "task": task.name,
+    return {
+        "task": task,
         "data": prepared.dataset.name,
         "network": plan.recipe.network.name,
         "start": plan.recipe.start.name,
-        "classes": list(task.classes),
+        "classes": list(prepared.dataset.classes),
         "images": int(prepared.usable.sum()),
         "left_out": len(prepared.problems),
         "trained_parameters": own.trained_parameters,
@@ -111,13 +137,6 @@ def evaluate_run(plan: Plan, prepared: Prepared, held_out: Sequence[HeldOut]) ->
         "best": {**own.validation, "chosen_on": own.chosen_on},
         "notes": own.notes,
     }
-    for one in judged:
-        results[one.split.replace("-", "_")] = {"split": one.split, **one.results}
-    if several:
-        results["members"] = [
-            {"name": one.member.name, **_judged(task, prepared, one.member.name, [one]).results} for one in several
-        ]
-    return results
 
 
 def _judged(task: Task, prepared: Prepared, split: str, parts: Sequence[HeldOut]) -> Judged:

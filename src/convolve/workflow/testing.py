@@ -15,11 +15,12 @@ from convolve.data.reading import read_dataset
 from convolve.deploy.model import Model, load_model
 from convolve.errors import UserError, shown
 from convolve.progress import Progress
+from convolve.recipe.schema import Recipe
 from convolve.run.folder import Run
 from convolve.training.inference import compute_outputs
-from convolve.workflow.data import open_data
+from convolve.workflow.data import Opened, divide, open_data
 from convolve.workflow.finished import results_of_training
-from convolve.workflow.planning import prepare_planned, read_plan
+from convolve.workflow.planning import read_plan
 
 
 def test_run(run: Run, *, data: str | None, split: str, progress: Progress) -> dict[str, Any]:
@@ -43,6 +44,10 @@ def test_run(run: Run, *, data: str | None, split: str, progress: Progress) -> d
     kept = results_of_training(run)
     if data is None and split == "test" and "test" not in kept:
         return _without_test_split(run, kept)
+    if kept["task"] == "segment":
+        from convolve.workflow.segment.testing import test_map_run
+
+        return test_map_run(run, data=data, split=split, progress=progress)
     model = load_model(run.model)
     if data is None:
         dataset, rows = _own_data(run, split, progress)
@@ -87,20 +92,43 @@ def _without_test_split(run: Run, kept: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _own_data(run: Run, split: str, progress: Progress) -> tuple[Dataset, NDArray[np.int64]]:
-    plan = read_plan(run)
-    recipe = plan.recipe
-    opened = open_data(recipe.data, progress)
+def own_opened(run: Run, recipe: Recipe, progress: Progress) -> Opened:
+    """The data that a run was trained on.
+
+    Raises:
+        UserError: it is not what it was.
+    """
+    opened = open_data(recipe.data, progress, recipe.masks)
     if opened.fingerprint != run.read("plan")["fingerprint"]:
         raise UserError(
             f"{recipe.data.path}: the data changed since {run.folder} was trained on it",
             f"Name it with --data {recipe.data.path} to test on what it is now.",
         )
-    prepared = prepare_planned(recipe, opened, plan.preprocessing, progress)
-    rows = np.flatnonzero(np.array(prepared.splits) == split)
+    return opened
+
+
+def rows_of_split(run: Run, recipe: Recipe, opened: Opened, split: str) -> NDArray[np.int64]:
+    """The samples of a split, as the run's recipe divides its data; broken images are among them.
+
+    Raises:
+        UserError: there are none.
+    """
+    assert isinstance(recipe.folds, int)  # noqa: S101
+    assert isinstance(recipe.data.validation, float)  # noqa: S101
+    assert isinstance(recipe.data.test, float)  # noqa: S101
+    splits = divide(
+        opened, seed=recipe.seed, folds=recipe.folds, validation=recipe.data.validation, test=recipe.data.test
+    )
+    rows = np.flatnonzero(np.array(splits) == split)
     if len(rows) == 0:
         raise UserError(f"{run.folder}: there are no images in split '{split}'", "Its report says how it was split.")
-    return opened.dataset, rows
+    return rows
+
+
+def _own_data(run: Run, split: str, progress: Progress) -> tuple[Dataset, NDArray[np.int64]]:
+    recipe = read_plan(run).recipe
+    opened = own_opened(run, recipe, progress)
+    return opened.dataset, rows_of_split(run, recipe, opened, split)
 
 
 def _other_data(data: str, model: Model, split: str) -> tuple[Dataset, NDArray[np.int64], str]:

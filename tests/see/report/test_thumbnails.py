@@ -24,3 +24,7 @@ def test_large_images_are_shrunk_without_changing_their_shape():
     assert uri.startswith("data:image/jpeg;")
     assert decoded(uri).size == (160, 80)
     assert np.abs(np.asarray(decoded(uri)).astype(int) - 120).max() <= 1
+
+
+def test_what_was_shrunk_already_keeps_its_size():
+    assert decoded(data_uri(np.zeros((200, 300, 3), np.uint8), shrunk=False)).size == (300, 200)

@@ -12,10 +12,13 @@ from torch import Tensor
 
 from convolve.data.augment.transform import TRANSFORMS, Geometric, Mixing, Photometric, Transform, Uniforms
 from convolve.data.batch import Batch
+from convolve.data.dataset import IGNORE
 from convolve.errors import UserError
 from convolve.geometry import Matrices, compose, identity, resample, transform_boxes
 from convolve.randomness import uniforms
 from convolve.registry import checked_options
+
+_MAP_AXES = 3
 
 Spec: TypeAlias = Mapping[str, Any]
 """Augmentations by name: true (as it comes), false or 0 (off), a number (its first option) or a table of options."""
@@ -38,14 +41,19 @@ class Augmentation:
     def __call__(self, batch: Batch, *, seed: int, epoch: int) -> Batch:
         """The batch with every image changed in its own way; the argument is left as it was.
 
+        Targets that are maps move with their images, `IGNORE` where they come from outside; others stay. Only geometry
+        concerns them: what noise or random erasing hides keeps its class.
+
         Args:
-            batch: its rows are what is drawn by.
+            batch: its rows are what is drawn by; targets (N, H, W) are maps of classes.
             seed: of the recipe.
             epoch: counted from 0.
         """
         height, width = batch.images.shape[2:]
         matrices = self.matrices(batch.rows, image_hw=(height, width), seed=seed, epoch=epoch)
-        batch = replace(batch, images=_moved(batch.images, matrices, self.fill))
+        maps = batch.targets if batch.targets.ndim == _MAP_AXES else None
+        moved = apply_geometry(batch.images, maps, matrices=matrices, fill=self.fill, ignore_index=IGNORE)
+        batch = replace(batch, images=moved.images, targets=batch.targets if moved.masks is None else moved.masks)
         for name, transform in self.transforms.items():
             drawn = _drawn(name, transform, batch.rows, seed=seed, epoch=epoch)
             if isinstance(transform, Photometric):

@@ -18,6 +18,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "contrast": 0.2,
         "saturation": 0.2,
     },
+    # Places that are labelled pixel by pixel: upright, near and far, in any light.
+    "scenes": {"flip_horizontal": True, "scale": 0.25, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
     # Cells, tissue, surfaces, land from above: no up and no left, but a scale that means something.
     "symmetric": {
         "flip_horizontal": True,

@@ -11,9 +11,14 @@ import numpy as np
 from PIL import Image
 
 from convolve.data.dataset import ClassLabel, Dataset, Problem, Sample, Split
+from convolve.data.readers.coco_masks import CocoMasks
+from convolve.data.readers.image_mask_pairs import ImageMaskPairs
 from convolve.data.readers.table import table_in
-from convolve.data.reading import READERS, is_clutter, is_image_file, split_of_word
+from convolve.data.readers.voc_masks import VocMasks
+from convolve.data.reading import READERS, is_clutter, is_image_file, name_below, split_of_word
 from convolve.errors import UserError, nearest_name, shown
+
+_OF_MASKS = (ImageMaskPairs().recognise, VocMasks().recognise, CocoMasks().recognise)
 
 _Found: TypeAlias = list[tuple[Split | None, str, Path]]
 """Split, class and file of every image."""
@@ -24,7 +29,7 @@ class ClassFolders:
 
     A class folder's own folders belong to its class. There are split folders if the top has two of them, or one and
     nothing else, so a class may be called "test" or "train" among others. A folder with a table of images is the
-    table's.
+    table's, and one where images lie beside their masks belongs to the readers of masks.
     """
 
     form = "class folders"
@@ -32,9 +37,9 @@ class ClassFolders:
     built_in = False
 
     def recognise(self, source: str) -> bool:
-        """Whether it is a folder with an image in a folder, and no table of images."""
+        """Whether it is a folder with an image in a folder, and neither a table of images nor masks."""
         folder = Path(source)
-        if not folder.is_dir() or table_in(folder) is not None:
+        if not folder.is_dir() or table_in(folder) is not None or any(holds(source) for holds in _OF_MASKS):
             return False
         return any(is_image_file(file.name) for inner in _folders(folder) for file in _files(inner))
 
@@ -55,15 +60,17 @@ class ClassFolders:
                 files = list(_files(class_folder))
                 images = [file for file in files if not _fault(file, folder)]
                 if not images:
-                    problems.append(Problem(_below(class_folder, folder) + "/", "there are no images in it"))
-                problems += [Problem(_below(file, folder), fault) for file in files if (fault := _fault(file, folder))]
+                    problems.append(Problem(name_below(class_folder, folder) + "/", "there are no images in it"))
+                problems += [
+                    Problem(name_below(file, folder), fault) for file in files if (fault := _fault(file, folder))
+                ]
                 found += [(split, _name(class_folder), image) for image in images]
         classes = tuple(sorted({name for _, name, _ in found}))
         if splits:
             _check_splits(found, source)
         index = {name: number for number, name in enumerate(classes)}
         samples = [
-            Sample(name=_below(image, folder), image=image, target=ClassLabel(index[name]), split=split)
+            Sample(name=name_below(image, folder), image=image, target=ClassLabel(index[name]), split=split)
             for split, name, image in found
         ]
         return Dataset(
@@ -110,7 +117,7 @@ def _fault(file: Path, root: Path) -> str:
 
 
 def _unread(top: Path, root: Path) -> Problem:
-    return Problem(_below(top, root) + "/", "it is not read: neither train, validation nor test")
+    return Problem(name_below(top, root) + "/", "it is not read: neither train, validation nor test")
 
 
 def _outside(folder: Path, root: Path) -> list[Problem]:
@@ -118,10 +125,12 @@ def _outside(folder: Path, root: Path) -> list[Problem]:
     stray = [entry for entry in folder.iterdir() if entry.is_file() and not is_clutter(entry.name)]
     images = [entry for entry in stray if is_image_file(entry.name)]
     problems = [
-        Problem(_below(entry, root), "neither a class folder nor an image") for entry in stray if entry not in images
+        Problem(name_below(entry, root), "neither a class folder nor an image")
+        for entry in stray
+        if entry not in images
     ]
     if images:
-        where = "the top folder" if folder == root else _below(folder, root) + "/"
+        where = "the top folder" if folder == root else name_below(folder, root) + "/"
         problems.append(Problem(where, f"{len(images):,} images lie in no class folder"))
     return problems
 
@@ -164,8 +173,3 @@ def _quoted(names: Sequence[str]) -> str:
 
 def _name(path: Path) -> str:
     return unicodedata.normalize("NFC", path.name)
-
-
-def _below(path: Path, root: Path) -> str:
-    """The path below the root with slashes; what is not UTF-8 in it comes out as question marks."""
-    return unicodedata.normalize("NFC", path.relative_to(root).as_posix()).encode(errors="replace").decode()

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from convolve.errors import shown
-from convolve.see.report.content import Report
-from convolve.see.report.numbers import counted, percent
+from convolve.see.report.content import DataSummary, Report
+from convolve.see.report.numbers import counted, percent, score_words
+from convolve.see.report.segmentation_content import SegmentationReport
 
 _FEW_IMAGES, _FEW_GROUPS, _FEW_OF_A_CLASS = 200, 20, 10
 
@@ -12,15 +13,22 @@ _FEW_IMAGES, _FEW_GROUPS, _FEW_OF_A_CLASS = 200, 20, 10
 def caveats(report: Report) -> list[str]:
     """Sentences, the gravest first; none is boilerplate that holds for every run."""
     if report.results["n"] == 0:
-        return list(_choosing(report))
-    return [*_choosing(report), *_size(report), *_baseline(report), *_classes(report), *_independence(report)]
+        return list(choosing_caveats(report))
+    return [
+        *choosing_caveats(report),
+        *_size(report),
+        *_baseline(report),
+        *_classes(report),
+        *independence_caveats(report.data),
+    ]
 
 
-def _choosing(report: Report) -> Iterator[str]:
+def choosing_caveats(report: Report | SegmentationReport) -> Iterator[str]:
+    """What it means for the figure that the same images chose the model, or that several networks were judged."""
     if report.chosen_on_split:
         score = report.score_name
         yield (
-            f"The {report.split} {score.replace('_', ' ')} of {percent(report.results[score])} chose the model, so it "
+            f"The {report.split} {score_words(score)} of {percent(report.results[score])} chose the model, so it "
             "is better than what new images will give; keep a test split, or use folds, for a figure to publish."
         )
     if report.split == "out-of-fold":
@@ -67,8 +75,9 @@ def _classes(report: Report) -> Iterator[str]:
         yield f"{shown(few)}: fewer than {_FEW_OF_A_CLASS} images each; the figures of such a class are hints."
 
 
-def _independence(report: Report) -> Iterator[str]:
-    if not report.data.split_by:
+def independence_caveats(data: DataSummary) -> Iterator[str]:
+    """What it means for the figure that images were not kept together by anything."""
+    if not data.split_by:
         yield (
             "Images were taken to be independent of each other. If several show the same object, patient, place or "
             "recording, similar ones are in training too and the figure is too good; a group column mends that."

@@ -1,12 +1,13 @@
 """The charts of a report."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from convolve.see.report.numbers import score_words
 from convolve.see.report.svg import BLUE, GREEN, GREY, ORANGE, chart_style, label, new_axes, to_svg
 
 # Above so many classes, names and counts in the confusion matrix would be too small to read.
@@ -42,7 +43,7 @@ def score_chart(history: Sequence[Mapping[str, Any]], score_name: str, best_epoc
     """
     validated = [entry for entry in history if entry.get("validation")]
     scores = [entry["validation"][score_name] for entry in validated]
-    words = score_name.replace("_", " ")
+    words = score_words(score_name)
     series = {f"validation {words}": ([entry["epoch"] for entry in validated], scores, ORANGE)}
     return _curves("score", words, series, best_epoch, share=True)
 
@@ -51,11 +52,11 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> Markup:
     """Confidence against the share that is right, with the interval of each bin.
 
     Args:
-        bins: "confidence", "accuracy", "accuracy_ci95" and "n" of each.
+        bins: "confidence", "accuracy" and, where it is known, "accuracy_ci95" of each.
     """
     confidences = [point["confidence"] for point in bins]
     shares = [point["accuracy"] for point in bins]
-    lows, highs = zip(*(point["accuracy_ci95"] for point in bins), strict=True)
+    lows, highs = zip(*(point.get("accuracy_ci95") or (point["accuracy"],) * 2 for point in bins), strict=True)
     with chart_style("reliability"):
         figure, axes = new_axes(4.2, 3.6)
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="confidence = share right")
@@ -70,12 +71,15 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> Markup:
         return to_svg(figure, "Reliability diagram: confidence against the share of predictions that were right")
 
 
-def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
-    """How many images of each class were called what; colours are shares of the row.
+def confusion_chart(
+    confusion: Sequence[Sequence[int]], classes: Sequence[str], *, cells: Literal["counts", "percent"] = "counts"
+) -> Markup:
+    """How many images or pixels of each class were called what; colours are shares of the row.
 
     Args:
         confusion: (K, K) counts, rows = truth.
         classes: K names.
+        cells: what is written in them: counts, or percent of the row.
     """
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -91,8 +95,9 @@ def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
             axes.set_yticks(range(len(classes)), names)
         if len(classes) <= _MOST_COUNTED:
             for (row, column), count in np.ndenumerate(counts):
-                ink = "white" if shares[row, column] > 0.55 else "black" if count else "#AAAAAA"
-                axes.text(column, row, str(count), color=ink, ha="center", va="center", fontsize=8)
+                words = str(count) if cells == "counts" else f"{100 * shares[row, column]:.0f}"
+                ink = "#AAAAAA" if words == "0" else "white" if shares[row, column] > 0.55 else "black"
+                axes.text(column, row, words, color=ink, ha="center", va="center", fontsize=8)
         return to_svg(figure, "Confusion matrix: rows are true classes, columns are predicted ones")
 
 
@@ -114,7 +119,7 @@ def members_chart(names: Sequence[str], scores: Sequence[float], intervals: Sequ
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.legend(loc="best")
-        return to_svg(figure, "Accuracy of each training, with its 95 % interval")
+        return to_svg(figure, "Score of each training, with its 95 % interval")
 
 
 def _curves(

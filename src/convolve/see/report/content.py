@@ -57,8 +57,8 @@ class DataSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkFacts:
-    """The network and where its weights came from.
+class Origin:
+    """A network of any kind, and where its weights came from.
 
     Attributes:
         name: for example "resnet18".
@@ -70,9 +70,6 @@ class NetworkFacts:
         loaded: what became of their tensors: (in words, names).
         start: the rung of the transfer ladder, for example "finetune".
         method: what was trained and how, sentences in the past tense.
-        image_hw: height and width of its input, pixels.
-        fit: how another shape became this one: "pad", "crop" or "stretch".
-        channels: 1 or 3.
     """
 
     name: str
@@ -84,6 +81,18 @@ class NetworkFacts:
     loaded: Sequence[tuple[str, Sequence[str]]] = ()
     start: str
     method: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts(Origin):
+    """A network that classifies images of one size.
+
+    Attributes:
+        image_hw: height and width of its input, pixels.
+        fit: how another shape became this one: "pad", "crop" or "stretch".
+        channels: 1 or 3.
+    """
+
     image_hw: tuple[int, int]
     fit: str
     channels: int

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from convolve.see.report.content import Member, Report
 from convolve.see.report.numbers import counted, percent, percent_range
 
-_IMAGES_OF = {
+IMAGES_OF = {
     "test": "test image",
     "validation": "validation image",
     "out-of-fold": "held-out image",
 }
+"""What an image of a split is called; `counted` makes it plural."""
 
 
 def headline(report: Report) -> str:
@@ -35,16 +36,17 @@ def headline(report: Report) -> str:
 def sentence(accuracy: float, n: int, split: str, interval: Sequence[float], *, several_labels: bool) -> str:
     """The headline of plain values; with several labels an image is right when all of its labels are."""
     right = "right in every label" if several_labels else "right"
-    return f"{percent(accuracy)} of {counted(n, _IMAGES_OF[split])} {right} (95 % interval {percent_range(interval)})"
+    return f"{percent(accuracy)} of {counted(n, IMAGES_OF[split])} {right} (95 % interval {percent_range(interval)})"
 
 
-def spread(members: Sequence[Member]) -> str:
-    """Mean and standard deviation of the accuracies of several trainings, in words.
+def spread(members: Sequence[Member], score: str = "accuracy") -> str:
+    """Mean and standard deviation of a score of several trainings, in words.
 
     Args:
         members: at least two.
+        score: which of their results.
     """
-    scores = [member.results["accuracy"] for member in members]
+    scores = [member.results[score] for member in members]
     return (
         f"mean {percent(statistics.mean(scores))}, standard deviation {100 * statistics.stdev(scores):.1f} points "
         f"over {len(scores)} trainings ({percent_range([min(scores), max(scores)])})"

@@ -1,13 +1,14 @@
 """The page of a ladder: its rungs side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
 from convolve.see.report.numbers import counted, duration, percent, percent_range
 from convolve.see.report.svg import BLUE, GREY, ORANGE, chart_style, label, to_svg
@@ -82,47 +83,88 @@ def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
 
 def _plot(results: Mapping[str, Any]) -> Markup:
     rows = results["rungs"]
-    places = np.arange(len(rows))
-    accuracies = np.array([row["accuracy"] for row in rows])
-    bounds = np.array([row["accuracy_ci95"] for row in rows]).T
-    seconds = [row["seconds"] for row in rows]
     judged = counted(results["images"], _JUDGED[results["judged"]])
+    return rungs_plot(
+        [row["rung"] for row in rows],
+        Panel(
+            "How often it is right",
+            f"accuracy on {judged}, with its 95 % interval",
+            [row["accuracy"] for row in rows],
+            [percent(row["accuracy"]) for row in rows],
+        ),
+        Panel(
+            "How long it takes",
+            "seconds, all in",
+            [row["seconds"] for row in rows],
+            [duration(row["seconds"]) for row in rows],
+        ),
+        intervals=[row["accuracy_ci95"] for row in rows],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One number of each rung.
+
+    Attributes:
+        title: of the panel.
+        axis: what the numbers are.
+        values: of the rungs.
+        words: the same as a reader wants them.
+    """
+
+    title: str
+    axis: str
+    values: Sequence[float]
+    words: Sequence[str]
+
+
+def rungs_plot(
+    names: Sequence[str],
+    scores: Panel,
+    seconds: Panel,
+    *,
+    intervals: Sequence[Sequence[float]],
+    time_scale: Literal["linear", "log"] = "linear",
+) -> Markup:
+    """The scores of the rungs as dots with intervals, and beside them what they cost as bars.
+
+    Args:
+        names: of the rungs, top to bottom.
+        scores: in [0, 1].
+        seconds: not negative; positive on a logarithmic scale.
+        intervals: [low, high] of each score.
+        time_scale: of the bars.
+    """
+    places, values = np.arange(len(names)), np.array(scores.values)
     with chart_style("ladder"):
-        figure = Figure(figsize=(8.4, 1.3 + 0.55 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(8.4, 1.3 + 0.55 * len(names)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
-        left.errorbar(
-            accuracies,
-            places,
-            xerr=np.abs(bounds - accuracies),
-            color=BLUE,
-            fmt="o",
-            markersize=7,
-            capsize=3,
-            elinewidth=1.4,
-        )
-        for place, accuracy in zip(places, accuracies, strict=True):
-            left.annotate(
-                percent(accuracy), (accuracy, place), xytext=(0, 7), textcoords="offset points", ha="center", color=BLUE
-            )
-        left.set_yticks(places, [label(row["rung"]) for row in rows])
-        left.set_ylim(len(rows) - 0.5, -0.6)
+        spread = np.abs(np.array(intervals).T - values)
+        left.errorbar(values, places, xerr=spread, color=BLUE, fmt="o", markersize=7, capsize=3, elinewidth=1.4)
+        for place, value, words in zip(places, values, scores.words, strict=True):
+            left.annotate(words, (value, place), xytext=(0, 7), textcoords="offset points", ha="center", color=BLUE)
+        left.set_yticks(places, [label(name) for name in names])
+        left.set_ylim(len(names) - 0.5, -0.6)
         # Whole percents only: labels are rounded to them.
         left.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
         left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        left.set_xlabel(f"accuracy on {judged}, with its 95 % interval")
-        left.set_title("How often it is right", loc="left", fontsize=10, fontweight="bold")
-        right.barh(places, seconds, height=0.45, color=ORANGE)
-        for place, value in zip(places, seconds, strict=True):
+        left.set_xlabel(scores.axis)
+        left.set_title(scores.title, loc="left", fontsize=10, fontweight="bold")
+        right.barh(places, seconds.values, height=0.45, color=ORANGE)
+        for place, value, words in zip(places, seconds.values, seconds.words, strict=True):
             right.annotate(
-                f" {duration(value)}",
-                (value, place),
-                va="center",
-                color=GREY,
-                xytext=(1, 0),
-                textcoords="offset points",
+                f" {words}", (value, place), va="center", color=GREY, xytext=(1, 0), textcoords="offset points"
             )
-        right.set_xlim(0, max(seconds) * 1.45)
-        right.set_xlabel("seconds, all in")
-        right.set_title("How long it takes", loc="left", fontsize=10, fontweight="bold")
+        if time_scale == "log":
+            right.set_xscale("log")
+            right.xaxis.set_major_formatter("{x:g}")
+            right.xaxis.set_minor_formatter(NullFormatter())
+            # A bar of the least value has a length too, and there is room for words after the longest.
+            right.set_xlim(min(seconds.values) / 3, max(seconds.values) * 30)
+        else:
+            right.set_xlim(0, max(seconds.values) * 1.45)
+        right.set_xlabel(seconds.axis)
+        right.set_title(seconds.title, loc="left", fontsize=10, fontweight="bold")
         right.grid(visible=False, axis="y")
-        return to_svg(figure, "Accuracy with its 95 % interval, and seconds, of each rung")
+        return to_svg(figure, f"{scores.axis}, and {seconds.axis}, of each rung")

@@ -1,12 +1,12 @@
 """A paragraph for the methods section of a paper, filled from the facts of the run."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from convolve.see.report.content import Report
+from convolve.see.report.content import DataSummary, Report
 from convolve.see.report.headline import headline
-from convolve.see.report.numbers import counted, figure, figures
+from convolve.see.report.numbers import counted, figure, figures, score_words
 
 _FITS = {
     "pad": "scaled to fit and padded",
@@ -16,10 +16,28 @@ _FITS = {
 _USES = {"train": "training", "validation": "validation", "test": "testing", "cross-validated": "cross-validation"}
 
 
+class Trained(Protocol):
+    """What a report of any task tells of the training."""
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """An entry an epoch."""
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were kept."""
+
+    @property
+    def score_name(self) -> str:
+        """The validation score that chose it."""
+
+
 def methods_paragraph(report: Report) -> str:
     """What was done, in words that can be pasted into a paper."""
     recipe = tomllib.loads(report.recipe_toml)
-    return " ".join([*_network(report), *_data(report), *_training(report, recipe), *_evaluation(report)])
+    return " ".join(
+        [*_network(report), *data_sentences(report.data), *training_sentences(report, recipe), *_evaluation(report)]
+    )
 
 
 def _network(report: Report) -> Iterator[str]:
@@ -35,8 +53,8 @@ def _network(report: Report) -> Iterator[str]:
     yield f"Its inputs were {colour} images of {height} x {width} pixels (height x width), {_FITS[network.fit]}."
 
 
-def _data(report: Report) -> Iterator[str]:
-    data = report.data
+def data_sentences(data: DataSummary) -> Iterator[str]:
+    """What the images were and how they were divided."""
     parts = [
         f"{counted(count, 'image')} for {_USES.get(split, split)}" for split, count in data.images.items() if count
     ]
@@ -48,7 +66,8 @@ def _data(report: Report) -> Iterator[str]:
         yield f"Files or rows that could not be used: {data.left_out_count:,}."
 
 
-def _training(report: Report, recipe: dict[str, Any]) -> Iterator[str]:
+def training_sentences(report: Trained, recipe: Mapping[str, Any]) -> Iterator[str]:
+    """How long and with what settings it was trained; nothing where nothing was."""
     if not report.history:
         return
     tables = ("optimiser", "schedule", "train", "loss")
@@ -67,21 +86,26 @@ def _training(report: Report, recipe: dict[str, Any]) -> Iterator[str]:
     if augmentations:
         yield f"Training images were augmented ({', '.join(augmentations)})."
     if report.best_epoch == 0:
-        yield f"No epoch improved the validation {report.score_name.replace('_', ' ')}; the first weights were kept."
+        yield f"No epoch improved the validation {score_words(report.score_name)}; the first weights were kept."
     elif report.best_epoch is not None:
         yield (
             f"The weights of epoch {report.best_epoch} were kept, which had the best validation "
-            f"{report.score_name.replace('_', ' ')}."
+            f"{score_words(report.score_name)}."
         )
 
 
 def _evaluation(report: Report) -> Iterator[str]:
-    results, packages = report.results, report.environment.get("packages", {})
-    software = [f"{name} {packages[name]}" for name in ("convolve", "torch", "timm") if name in packages]
-    if results["n"] == 0:
+    if report.results["n"] == 0:
         yield "No images were held out for testing."
     else:
-        yield from _figures(results, headline(report))
+        yield from _figures(report.results, headline(report))
+    yield from software_sentence(report.environment)
+
+
+def software_sentence(environment: Mapping[str, Any]) -> Iterator[str]:
+    """The versions of what computed it, where they are known."""
+    packages = environment.get("packages", {})
+    software = [f"{name} {packages[name]}" for name in ("convolve", "torch", "timm") if name in packages]
     if software:
         yield f"Software: {', '.join(software)}."
 

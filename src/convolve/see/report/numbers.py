@@ -5,13 +5,13 @@ from collections.abc import Sequence
 _DASH = "\N{EN DASH}"
 
 
-def percent(share: float | None) -> str:
-    """A share in [0, 1] as a percentage with one decimal; a dash for None.
+def percent(share: float | None, decimals: int = 1) -> str:
+    """A share in [0, 1] as a percentage; a dash for None.
 
-    >>> percent(0.887), percent(None)
-    ('88.7 %', '–')
+    >>> percent(0.887), percent(0.00123, 2), percent(None)
+    ('88.7 %', '0.12 %', '–')
     """
-    return _DASH if share is None else f"{100 * share:.1f} %"
+    return _DASH if share is None else f"{100 * share:.{decimals}f} %"
 
 
 def percent_range(interval: Sequence[float]) -> str:
@@ -63,6 +63,15 @@ def counted(count: int, noun: str) -> str:
     """
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def score_words(name: str) -> str:
+    """A score's name in results as a reader wants it.
+
+    >>> score_words("balanced_accuracy"), score_words("mean_iou")
+    ('balanced accuracy', 'mean IoU')
+    """
+    return name.replace("_", " ").replace("iou", "IoU")
 
 
 def unbroken(text: str) -> str:

@@ -1,7 +1,7 @@
 """The pages: the report of a run, and what was found in a data set."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ def write_report(path: Path, report: Report) -> None:
         methods=methods_paragraph(report),
         spread=spread(report.members) if len(report.members) > 1 else "",
         tables=tables,
+        flat_rows=tables.flat_rows,
+        member_scores=(("accuracy", "accuracy"), ("balanced_accuracy", "balanced")),
         **_charts(report),
     )
 
@@ -81,16 +83,32 @@ def write_inspection(path: Path, inspection: Inspection, dataset: Dataset) -> No
         UserError: no space is left.
     """
     totals = {name: sum(by_split.values()) for name, by_split in inspection.counts.items()}
+    sheet_rows = _rows_by_class(dataset)
+    pictures = _pictures(dataset, [row for rows in sheet_rows.values() for row in rows])
+    write_page(
+        path,
+        "inspection.html.jinja",
+        labelled=True,
+        totals=totals,
+        largest=max(totals.values(), default=0),
+        sheets={name: [pictures[row] for row in rows if row in pictures] for name, rows in sheet_rows.items()},
+        **inspection_content(inspection, dataset),
+    )
+
+
+def inspection_content(inspection: Inspection, dataset: Dataset) -> dict[str, Any]:
+    """What a page on a data set tells of its files, whatever its targets are.
+
+    Args:
+        inspection: of the data set.
+        dataset: for pictures of copies; images that cannot be decoded are left out.
+    """
     gravest_first = sorted(inspection.copies, key=lambda copies: (not copies.leak, not copies.labels_differ))
     copies = gravest_first[:_COPIES_SHOWN]
     problems = [*inspection.problems, *inspection.broken]
-    sheet_rows = _rows_by_class(dataset)
-    pictures = _pictures(dataset, [row for rows in sheet_rows.values() for row in rows])
-    content: Mapping[str, Any] = {
+    return {
         "inspection": inspection,
         "splits": list(inspection.split_counts),
-        "totals": totals,
-        "largest": max(totals.values(), default=0),
         "spreads": {
             "height, pixels": inspection.height,
             "width, pixels": inspection.width,
@@ -100,10 +118,8 @@ def write_inspection(path: Path, inspection: Inspection, dataset: Dataset) -> No
         "copies": copies,
         "problems": problems[:_PROBLEMS_SHOWN],
         "problem_count": len(problems),
-        "sheets": {name: [pictures[row] for row in rows if row in pictures] for name, rows in sheet_rows.items()},
         "images": _pictures(dataset, [row for group in copies for row in group.rows[:_IMAGES_OF_A_COPY]]),
     }
-    write_page(path, "inspection.html.jinja", **content)
 
 
 def _rows_by_class(dataset: Dataset) -> dict[str, list[int]]:

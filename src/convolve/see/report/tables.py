@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from convolve.errors import shown
-from convolve.see.report.content import DataSummary, Report
-from convolve.see.report.numbers import counted, figure, figures, percent, percent_range
+from convolve.see.report.content import DataSummary, Origin, Report
+from convolve.see.report.numbers import counted, figure, figures, percent, percent_range, score_words
 
 
 def figure_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -15,7 +15,7 @@ def figure_rows(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if results["n"] == 0:
         for name, value in results.items():
             if name != "n":
-                yield name.replace("_", " "), figure(value), "on the validation images, which chose the model"
+                yield score_words(name), figure(value), "on the validation images, which chose the model"
         return
     exact = "accuracy_is" in results
     meaning = "share of images right in every label" if exact else "share of images right"
@@ -70,6 +70,12 @@ def network_rows(report: Report) -> Iterator[tuple[str, str]]:
     """(name, value) of the facts about the network."""
     network = report.network
     height, width = network.image_hw
+    yield from origin_rows(network)
+    yield "input", f"{height} x {width} pixels, {'grey' if network.channels == 1 else 'RGB'}, fit: {network.fit}"
+
+
+def origin_rows(network: Origin) -> Iterator[tuple[str, str]]:
+    """(name, value) of what is known of any network and its weights."""
     yield "architecture", f"{network.name} ({network.source})"
     yield "parameters", f"{network.parameters:,}, of which {network.trained_parameters:,} were trained"
     yield "start", f"{network.start}, from {network.weights} weights"
@@ -77,7 +83,6 @@ def network_rows(report: Report) -> Iterator[tuple[str, str]]:
         yield "licence of the weights", network.licence
     for what, names in network.loaded:
         yield f"tensors {what}", f"{len(names)}: {shown(names)}"
-    yield "input", f"{height} x {width} pixels, {'grey' if network.channels == 1 else 'RGB'}, fit: {network.fit}"
 
 
 def flat_rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -26,16 +26,17 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def data_uri(image: NDArray[np.uint8]) -> str:
-    """An image, shrunk, as a data URI for `src`.
+def data_uri(image: NDArray[np.uint8], *, shrunk: bool = True) -> str:
+    """An image as a data URI for `src`.
 
     Args:
         image: (H, W), (H, W, 1) or (H, W, 3) uint8, grey or RGB.
+        shrunk: whether to bring it to 160 pixels first.
 
     Returns:
         A PNG of images up to 64 pixels, a JPEG of larger ones.
     """
-    picture, small = Image.fromarray(shrink(image)), is_pixel_art(image)
+    picture, small = Image.fromarray(shrink(image) if shrunk else image), is_pixel_art(image)
     buffer = BytesIO()
     if small:
         picture.save(buffer, "PNG")

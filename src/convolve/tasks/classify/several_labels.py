@@ -76,6 +76,10 @@ class SeveralLabels:
         """(N,) float64, all 1: weights are of classes here, and an image has several."""
         return torch.ones(len(targets), dtype=torch.float64)
 
+    def condense(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Both as they are: a few numbers an image."""
+        return outputs, targets
+
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The mean of `losses`, as in training, and scores, of logits (N, K), N >= 1."""
         logits, truth = float64_logits(outputs), _truth(targets)

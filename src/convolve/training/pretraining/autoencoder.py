@@ -55,6 +55,10 @@ class AutoEncoder:
         restored, clean = outputs.float().unbind(dim=1)
         return (restored - clean).square().mean(dim=(1, 2, 3))
 
+    def condense(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Both as they are."""
+        return outputs, targets
+
     def evaluate(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The loss, and the share of the pixels' variance that is explained; 0 for the mean image, 1 if all is."""
         loss = float(self.losses(outputs, targets).mean())

@@ -1,7 +1,7 @@
 """Where a training begins and what is trained: the rungs of the transfer ladder, one file each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,12 +97,11 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A trained network, and how it came about.
+class Outcome:
+    """How a training came about, whatever was trained; plain JSON values.
 
     Attributes:
-        network: with its best weights.
-        temperature: divisor of its outputs, fitted on images that were not trained on.
+        temperature: divisor of the outputs, fitted on images that were not trained on.
         validation: figures that chose the network; never to be reported as its quality.
         chosen_on: in words, what those figures were measured on.
         trained_parameters: numbers that training or fitting set.
@@ -112,11 +111,9 @@ class Trained:
         seconds: spent.
         images_per_second: of training with gradients, 0 if nothing was in this session.
         method: what was trained and how, sentences in the past tense for a paper.
-        features: (N, D) of all rows where the backbone is untouched, so that outputs need the head alone.
         notes: sentences for the report.
     """
 
-    network: Network
     temperature: float
     validation: dict[str, float]
     chosen_on: str
@@ -127,8 +124,25 @@ class Trained:
     seconds: float
     images_per_second: float
     method: str
-    features: Tensor | None = None
     notes: tuple[str, ...] = ()
+
+    def card(self) -> dict[str, Any]:
+        """All of these, by name."""
+        values = {one.name: getattr(self, one.name) for one in fields(Outcome)}
+        return values | {"notes": list(self.notes)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(Outcome):
+    """A trained classifier, and how it came about.
+
+    Attributes:
+        network: with its best weights.
+        features: (N, D) of all rows where the backbone is untouched, so that outputs need the head alone.
+    """
+
+    network: Network
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,13 @@ class Rung:
         name: in tables, and of the run's folder.
         settings: `key=value`, laid over the recipe.
         quick: needs little time, and so is trained first: what it leaves of the budget goes to the others.
+        weights_of: an earlier rung that has the same weights, and differs in how it predicts with them; empty = none.
     """
 
     name: str
     settings: tuple[str, ...]
     quick: bool = False
+    weights_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Ladder:
 
     Attributes:
         name: unique.
+        task: of the data it is for.
         about: what changes from rung to rung.
         section: the recipe's section that the rungs set, and a user therefore may not.
         rungs: in order.
     """
 
     name: str
+    task: str
     about: str
     section: str
     rungs: tuple[Rung, ...]

@@ -7,6 +7,7 @@ LADDERS.add(
     "transfer",
     Ladder(
         name="transfer",
+        task="classify",
         about="where the weights start from, and which of them are trained",
         section="start",
         rungs=tuple(

@@ -23,14 +23,17 @@ def compare(
     if as_json:
         print_json(compared)
         return
+    score, secondary = ("accuracy", "balanced_accuracy")
+    if compared["runs"][0]["task"] == "segment":
+        score, secondary = ("mean_iou", "pixel_accuracy")
     print_table(
-        ["run", "accuracy", "95 % interval", "balanced", "nll", "images", "seconds"],
+        ["run", score.replace("_", " "), "95 % interval", secondary.replace("_", " "), "nll", "images", "seconds"],
         [
             [
                 row["run"],
-                f"{row['accuracy']:.2%}",
-                f"{row['accuracy_ci95'][0]:.1%} to {row['accuracy_ci95'][1]:.1%}",
-                f"{row['balanced_accuracy']:.2%}",
+                f"{row[score]:.2%}",
+                f"{row[f'{score}_ci95'][0]:.1%} to {row[f'{score}_ci95'][1]:.1%}",
+                f"{row[secondary]:.2%}",
                 f"{row['nll']:.4f}",
                 f"{row['n']} ({row['split']})",
                 f"{row['seconds']:.0f}",

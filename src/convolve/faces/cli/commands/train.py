@@ -37,10 +37,22 @@ def _summary(results: dict[str, Any]) -> list[str]:
     lines = []
     for name, what in (("test", "test images"), ("out_of_fold", "images, each by a model that never saw it")):
         if name in results:
-            one = results[name]
-            low, high = one["accuracy_ci95"]
-            lines.append(
-                f"{one['accuracy']:.1%} right of {one['n']} {what} (95 % interval {low:.1%} to {high:.1%}); "
-                f"balanced {one['balanced_accuracy']:.1%}"
-            )
+            lines.append((_map_line if results["task"] == "segment" else _class_line)(results[name], what))
     return lines or ["no test images: no figure that could be trusted (folds=5 tests every image once)"]
+
+
+def _class_line(one: dict[str, Any], what: str) -> str:
+    low, high = one["accuracy_ci95"]
+    return (
+        f"{one['accuracy']:.1%} right of {one['n']} {what} (95 % interval {low:.1%} to {high:.1%}); "
+        f"balanced {one['balanced_accuracy']:.1%}"
+    )
+
+
+def _map_line(one: dict[str, Any], what: str) -> str:
+    interval = ""
+    if one["mean_iou_ci95"] is not None:
+        low, high = one["mean_iou_ci95"]
+        interval = f" (95 % interval {low:.1%} to {high:.1%})"
+    right = f"{one['pixel_accuracy']:.1%} of the pixels right"
+    return f"mean IoU {one['mean_iou']:.1%}{interval}, {right}, on {one['n']} {what}"

@@ -1,0 +1,232 @@
+"""A resolved recipe for masks becomes objects."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import Optimizer
+
+from convolve.data.augment.augmentation import Augmentation, build_augmentation
+from convolve.data.batch import Batches
+from convolve.data.map_batches import CropBatches, PatchBatches, WholeBatches
+from convolve.data.native_pack import NativePack
+from convolve.data.pixel_preprocessing import PixelPreprocessing
+from convolve.networks.catalogue import find_architecture
+from convolve.networks.loading import LoadReport, load_backbone
+from convolve.networks.pixel_network import PixelNetwork
+from convolve.networks.score_maps import SCORE_MAPS
+from convolve.networks.score_maps.building import build_network, build_pixel_network
+from convolve.networks.weight_files import read_weight_file
+from convolve.progress import Progress
+from convolve.randomness import torch_randomness
+from convolve.recipe.schema import Recipe
+from convolve.registry import checked_options
+from convolve.tasks.segment.centres import Centres
+from convolve.tasks.segment.class_frequencies import class_weights
+from convolve.tasks.segment.pixels import Pixels
+from convolve.training.compute import Compute, choose_device
+from convolve.training.maps import MapJob, tuning
+from convolve.training.optimisers import OPTIMISERS, parameter_groups
+from convolve.training.task import Objective
+from convolve.workflow.build import recipe_schedule, recipe_settings, recipe_weights
+from convolve.workflow.data import Member
+from convolve.workflow.segment.data import PreparedMasks
+
+# Larger images choose the epoch by crops of them: a whole one would take gigabytes.
+_LARGEST_WHOLE = 8_000_000
+_PIXELS_JUDGED_AT_ONCE = 1_500_000
+_PATCHES_JUDGED = 4096
+
+
+def check_map_names(recipe: Recipe) -> None:
+    """Find every part that the recipe names and check its options, before any work starts.
+
+    Raises:
+        UserError: an unknown name, an unknown option or a bad value.
+    """
+    recipe_schedule(recipe)
+    if recipe.segment.name != "auto":
+        checked_options(SCORE_MAPS[recipe.segment.name].build, recipe.segment.options, where="segment.options")
+    if recipe.optimiser.name != "auto":
+        build = OPTIMISERS[recipe.optimiser.name].build
+        checked_options(build, recipe.optimiser.options, where="optimiser.options")
+    if recipe.network.name != "auto":
+        checked_options(find_architecture(recipe.network.name).build, recipe.network.options, where="network.options")
+    checked_options(tuning, recipe.start.options, where="start.options")
+    if recipe.augment.get("preset", "auto") != "auto":
+        map_augmentation(recipe, fill=(0.0,))
+    choose_device(recipe.compute.device)
+    if recipe.network.weights not in ("auto", "none", "hub") and Path(recipe.network.weights).is_file():
+        read_weight_file(Path(recipe.network.weights))
+
+
+def map_augmentation(recipe: Recipe, *, fill: Sequence[float]) -> Augmentation | None:
+    """The augmentation that the recipe describes; None if it changes nothing.
+
+    Args:
+        recipe: presets written out.
+        fill: in [0, 1] per channel, what lies outside an image.
+    """
+    spec = {name: value for name, value in recipe.augment.items() if name != "preset"}
+    return build_augmentation(spec, fill=[round(255 * value) for value in fill]) if spec else None
+
+
+def crop_size(recipe: Recipe, pack: NativePack, rows: NDArray[np.int64]) -> tuple[int, int]:
+    """Height and width of the training crops: the recipe's side, or less where no image of these is as large."""
+    crop = recipe.segment.crop
+    assert crop != "auto"  # noqa: S101
+    if SCORE_MAPS[recipe.segment.name].trained_on == "patches":
+        return crop, crop
+    height, width = np.ceil(pack.hw[rows].max(axis=0) * recipe.segment.scale).astype(int)
+    return min(crop, int(height)), min(crop, int(width))
+
+
+def map_network(
+    recipe: Recipe, *, outputs: int, preprocessing: PixelPreprocessing, image_hw: tuple[int, int], seed: int
+) -> tuple[PixelNetwork, LoadReport | None]:
+    """The network with its initial weights, pre-trained where the recipe says so, and what was loaded."""
+    channels = preprocessing.channels
+    with torch_randomness(seed, "weights"):
+        network = build_network(
+            recipe.network.name, recipe.network.options, outputs=outputs, channels=channels, image_hw=image_hw
+        )
+        source = recipe_weights(recipe)
+        loaded = None if source is None else load_backbone(network, source)
+        pixel_network = build_pixel_network(
+            recipe.segment.name,
+            recipe.segment.options,
+            network,
+            outputs=outputs,
+            channels=channels,
+            image_hw=image_hw,
+        )
+    return pixel_network, loaded
+
+
+def map_objective(recipe: Recipe, prepared: PreparedMasks, train: NDArray[np.int64]) -> Objective:
+    """What is minimised: on patches the centre pixel's class alone."""
+    classes = prepared.dataset.classes
+    weights = class_weights(recipe.loss.class_weights, prepared.pack.class_pixels[train])
+    smoothing = recipe.loss.label_smoothing
+    if SCORE_MAPS[recipe.segment.name].trained_on == "patches":
+        # Patches are drawn evenly from the classes already.
+        return Centres(classes, label_smoothing=smoothing)
+    return Pixels(classes, loss=recipe.loss.name, class_weights=weights, label_smoothing=smoothing)
+
+
+def map_job(
+    recipe: Recipe,
+    prepared: PreparedMasks,
+    preprocessing: PixelPreprocessing,
+    member: Member,
+    compute: Compute,
+    folder: Path,
+    progress: Progress,
+) -> MapJob:
+    """Everything for one training of a run."""
+    crop_hw = crop_size(recipe, prepared.pack, member.train)
+    network, loaded = map_network(
+        recipe,
+        outputs=len(prepared.dataset.classes),
+        preprocessing=preprocessing,
+        image_hw=crop_hw,
+        seed=member.seed,
+    )
+    decay, lr = recipe.optimiser.weight_decay, recipe.optimiser.lr
+    assert decay != "auto"  # noqa: S101
+    assert lr != "auto"  # noqa: S101
+
+    def make_optimiser(trained: nn.Module, lr_factors: Sequence[tuple[nn.Module, float]] = ()) -> Optimizer:
+        kind = OPTIMISERS[recipe.optimiser.name]
+        options = checked_options(kind.build, recipe.optimiser.options, where="optimiser.options")
+        return kind.build(parameter_groups(trained, decay, lr_factors), lr, **options)
+
+    how = tuning(**checked_options(tuning, recipe.start.options, where="start.options"))
+    if recipe.start.name == "features":
+        how = replace(how, stages=0)
+    return MapJob(
+        network=network,
+        loaded=loaded,
+        objective=map_objective(recipe, prepared, member.train),
+        train=_training_batches(recipe, prepared.pack, member, preprocessing, crop_hw),
+        validation=_validation_batches(recipe, prepared.pack, member, preprocessing, crop_hw),
+        train_images=len(member.train),
+        validation_images=len(member.validation),
+        normalise=preprocessing.normalise,
+        tuning=None if recipe.start.name == "scratch" else how,
+        compute=compute,
+        settings=recipe_settings(recipe, seed=member.seed),
+        make_optimiser=make_optimiser,
+        make_schedule=lambda: recipe_schedule(recipe),
+        folder=folder,
+        progress=progress,
+    )
+
+
+def _training_batches(
+    recipe: Recipe, pack: NativePack, member: Member, preprocessing: PixelPreprocessing, crop_hw: tuple[int, int]
+) -> Batches:
+    crops, batch_size = recipe.segment.crops, recipe.train.batch_size
+    assert crops != "auto"  # noqa: S101
+    assert batch_size != "auto"  # noqa: S101
+    augmentation = map_augmentation(recipe, fill=preprocessing.fill)
+    if SCORE_MAPS[recipe.segment.name].trained_on == "patches":
+        return PatchBatches(
+            pack,
+            member.train,
+            side=crop_hw[0],
+            batch_size=batch_size,
+            patches=crops * len(member.train),
+            seed=member.seed,
+            preprocessing=preprocessing,
+            augmentation=augmentation,
+            balanced=recipe.segment.sampling == "classes",
+        )
+    return CropBatches(
+        pack,
+        member.train,
+        crop_hw=crop_hw,
+        batch_size=batch_size,
+        seed=member.seed,
+        preprocessing=preprocessing,
+        augmentation=augmentation,
+        sampling="classes" if recipe.segment.sampling == "classes" else "uniform",
+        crops=crops,
+    )
+
+
+def _validation_batches(
+    recipe: Recipe, pack: NativePack, member: Member, preprocessing: PixelPreprocessing, crop_hw: tuple[int, int]
+) -> Batches:
+    """The same in every epoch."""
+    batch_size = recipe.train.batch_size
+    assert batch_size != "auto"  # noqa: S101
+    if SCORE_MAPS[recipe.segment.name].trained_on == "patches":
+        return PatchBatches(
+            pack,
+            member.validation,
+            side=crop_hw[0],
+            batch_size=batch_size,
+            patches=_PATCHES_JUDGED,
+            seed=0,
+            preprocessing=preprocessing,
+            augmentation=None,
+            balanced=True,
+        )
+    largest = float(pack.hw[member.validation].prod(axis=1).max()) * recipe.segment.scale**2
+    if largest <= _LARGEST_WHOLE:
+        return WholeBatches(pack, member.validation, preprocessing=preprocessing, largest=_PIXELS_JUDGED_AT_ONCE)
+    return CropBatches(
+        pack,
+        member.validation,
+        crop_hw=crop_hw,
+        batch_size=batch_size,
+        seed=0,
+        preprocessing=preprocessing,
+        augmentation=None,
+        sampling="uniform",
+        crops=4,
+    )

