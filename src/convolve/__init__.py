@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from convolve.errors import UserError
     from convolve.faces.estimators import ImageClassifier
     from convolve.faces.python import load, look, train
+    from convolve.faces.segmenter import ImageSegmenter
     from convolve.recipe.schema import Recipe
 
     __version__: str
 
-__all__ = ["ImageClassifier", "Recipe", "UserError", "__version__", "load", "look", "train"]
+__all__ = ["ImageClassifier", "ImageSegmenter", "Recipe", "UserError", "__version__", "load", "look", "train"]
 
 _HOMES = {
     "ImageClassifier": "convolve.faces.estimators",
+    "ImageSegmenter": "convolve.faces.segmenter",
     "Recipe": "convolve.recipe.schema",
     "UserError": "convolve.errors",
     "load": "convolve.faces.python",

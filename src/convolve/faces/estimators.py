@@ -2,7 +2,8 @@
 
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from convolve.data.dataset import ClassLabel, ClassLabels, Dataset, ImageArray, Sample, Target
+from convolve.deploy.model import load_model
 from convolve.errors import UserError, shown
 from convolve.faces.python import assignments_of
 from convolve.progress import silent
 from convolve.recipe.file import make_recipe
 from convolve.recipe.values import override
+from convolve.run.folder import Run
 from convolve.workflow.data import open_dataset
-from convolve.workflow.testing import find_model
 from convolve.workflow.train import train_opened
 
 _CHANNELS = (1, 2, 3, 4)
@@ -83,16 +85,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             UserError: the images or a parameter cannot be used.
             ValueError: y is not labels.
         """
-        images = _images(X)
+        images = images_of(X)
         classes, targets = _targets(y)
-        group_names = [None] * len(images) if groups is None else list(map(_group, np.asarray(groups)))
+        group_names = [None] * len(images) if groups is None else list(map(group_of, np.asarray(groups)))
         if not len(images) == len(targets) == len(group_names):
             raise UserError(
                 f"X has {len(images)} images, y {len(targets)} labels and groups {len(group_names)} entries",
                 "Give one of each for every image.",
             )
         samples = tuple(
-            Sample(_name(row, image), image, target, group=group)
+            Sample(name_of(row, image), image, target, group=group)
             for row, (image, target, group) in enumerate(zip(images, targets, group_names, strict=True))
         )
         dataset = Dataset("X", "images given to fit", tuple(str(label) for label in classes), samples)
@@ -107,10 +109,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             UserError: an image cannot be used.
         """
         check_is_fitted(self)
-        images = _images(X)
+        images = images_of(X)
         answers = list(self.model_.predict(images))
         broken = [
-            f"{_name(row, image)}: {answer['error']}"
+            f"{name_of(row, image)}: {answer['error']}"
             for row, (image, answer) in enumerate(zip(images, answers, strict=True))
             if "error" in answer
         ]
@@ -150,27 +152,41 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _train(self, dataset: Dataset) -> None:
         mine = {name: getattr(self, name) for name in ("network", "start", "epochs", "seed", "budget")}
-        always = {"data.path": dataset.name, "data.test": 0.0, "folds": 0}
-        recipe = make_recipe(
-            override({}, [*assignments_of(mine), *assignments_of(self.recipe or {}), *assignments_of(always)])
-        )
-        opened = open_dataset(dataset, silent)
-        with tempfile.TemporaryDirectory(prefix="convolve-", ignore_cleanup_errors=True) as folder:
-            run = train_opened(recipe, opened, out=Path(folder), progress=silent, say=print if self.verbose else _hush)
-            self.model_ = find_model(run.folder)
+        with trained_run(dataset, mine, self.recipe, verbose=self.verbose) as run:
+            self.model_ = load_model(run.model)
             self.recipe_ = run.recipe.read_text(encoding="utf-8")
             self.results_ = run.read("results")
         self.several_labels_ = dataset.several_labels
-        left_out = self.results_["left_out"]
+
+
+@contextmanager
+def trained_run(
+    dataset: Dataset, mine: Mapping[str, Any], more: Mapping[str, Any] | None, *, verbose: bool
+) -> Iterator[Run]:
+    """A training on images in memory, none of which is set aside for testing; its folder goes when the block ends.
+
+    Args:
+        dataset: the images.
+        mine: an estimator's own parameters, keys of a recipe.
+        more: further keys, which win.
+        verbose: whether it says what it chose, and why.
+    """
+    always = {"data.path": dataset.name, "data.test": 0.0, "folds": 0}
+    recipe = make_recipe(override({}, [*assignments_of(mine), *assignments_of(more or {}), *assignments_of(always)]))
+    opened = open_dataset(dataset, silent)
+    with tempfile.TemporaryDirectory(prefix="convolve-", ignore_cleanup_errors=True) as folder:
+        run = train_opened(recipe, opened, out=Path(folder), progress=silent, say=print if verbose else _hush)
+        left_out = run.read("results")["left_out"]
         if left_out:
-            warnings.warn(f"{left_out} of {len(dataset.samples)} images cannot be decoded: left out", stacklevel=3)
+            warnings.warn(f"{left_out} of {len(dataset.samples)} images cannot be used: left out", stacklevel=4)
+        yield run
 
 
 def _hush(sentence: str) -> None:
     """Say nothing."""
 
 
-def _images(given: Any) -> Sequence[Path | ImageArray]:
+def images_of(given: Any) -> Sequence[Path | ImageArray]:
     """X as files and pixels, one by one.
 
     Raises:
@@ -211,12 +227,14 @@ def _image(row: int, item: Any) -> Path | ImageArray:
     raise UserError(f"X[{row}] is of type {type(item).__name__}", "An image is a path, or an array of its pixels.")
 
 
-def _name(row: int, image: Path | ImageArray) -> str:
+def name_of(row: int, image: Path | ImageArray) -> str:
+    """What an image is called in messages."""
     # One file may stand in several rows, where a resampling draws it twice.
     return f"X[{row}] {image}" if isinstance(image, Path) else f"X[{row}]"
 
 
-def _group(given: object) -> str | None:
+def group_of(given: object) -> str | None:
+    """A group's name; None stands alone."""
     return None if given is None else str(given)
 
 

@@ -15,7 +15,7 @@ from tomlkit.exceptions import TOMLKitError
 from convolve.data.findings import Inspection
 from convolve.data.inspection import inspect_dataset
 from convolve.data.reading import read_dataset
-from convolve.deploy.model import Model
+from convolve.deploy.loading import AnyModel
 from convolve.errors import UserError
 from convolve.faces.cli.terminal import progress_bar
 from convolve.progress import Progress, silent
@@ -46,7 +46,7 @@ class TrainedRun:
         return Run(self.folder).report
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> AnyModel:
         """The trained network, ready to predict."""
         return find_model(self.folder)
 
@@ -79,8 +79,8 @@ def train(
     return TrainedRun(run.folder, run.read("results"))
 
 
-def load(path: str | Path) -> Model:
-    """The model of a run's folder, or in a model file.
+def load(path: str | Path) -> AnyModel:
+    """The model of a run's folder, or in a model file: of images (`predict`) or of pixels (`segment`).
 
     Raises:
         UserError: there is none, or it is damaged.

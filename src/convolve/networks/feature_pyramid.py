@@ -231,7 +231,13 @@ def _unmoved(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
 
 
 def _on_meta(module: nn.Module) -> nn.Module:
-    return deepcopy(module).to("meta").eval()
+    # Copies of the tensors are given, so that none is made of VGG's 400 megabytes.
+    copies: dict[int, Any] = {
+        id(parameter): nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+        for parameter in module.parameters()
+    }
+    copies |= {id(buffer): buffer.to("meta") for buffer in module.buffers()}
+    return deepcopy(module, copies).eval()
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -13,7 +13,6 @@ from convolve.recipe.file import make_recipe
 from convolve.recipe.schema import Recipe
 from convolve.recipe.values import format_duration, override
 from convolve.run.folder import Run
-from convolve.see.report.ladder import write_ladder
 from convolve.workflow.comparison import compare_runs
 from convolve.workflow.data import Opened, open_data
 from convolve.workflow.ladders import LADDERS, Ladder, Rung
@@ -81,7 +80,7 @@ def climb(
                 skipped[rung.name] = error.problem
                 say(f"left out: {rung.name}: {error.problem}")
         results = _results(study, ladder, chosen, measured, skipped, opened)
-        write_ladder(study.folder / "ladder.html", results)
+        work.write_ladder(study, results, opened)
         # Last of all: a study with figures is whole.
         study.write("ladder", results)
     return study, results
@@ -243,7 +242,7 @@ def _row(run: Run, name: str, measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> list[dict[str, Any]]:
-    """McNemar's tests with Holm's correction: of many pairs of equals, one would look different by chance.
+    """Paired tests with Holm's correction: of many pairs of equals, one would look different by chance.
 
     Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
     """
@@ -252,24 +251,28 @@ def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> l
     for number, test in enumerate(ordered):
         largest = max(largest, min(1.0, (len(ordered) - number) * test["p_value"]))
         first, second = (names[folder] for folder in test["runs"])
-        only_first, only_second = test["right_only_in"]
-        better, worse = (first, second) if only_first >= only_second else (second, first)
+        # Images that one of the two got right alone, or on which its mean IoU is higher.
+        counted = "right_only_in" if "right_only_in" in test else "better_in"
+        by_first, by_second = test[counted]
+        better, worse = (first, second) if by_first >= by_second else (second, first)
         real = largest < _LEVEL
-        words = (
+        verdict = (
             f"{better} is better than {worse} by more than chance"
             if real
-            else (f"{first} and {second} are not distinguishable")
+            else f"{first} and {second} are not distinguishable"
         )
+        told = f"{by_first} right only by {first}, {by_second} only by {second}"
+        if counted == "better_in":
+            told = f"a higher mean IoU on {by_first} by {first}, on {by_second} by {second}"
         corrected.append(
             {
                 "rungs": [first, second],
                 "n": test["n"],
-                "right_only_in": [only_first, only_second],
+                counted: [by_first, by_second],
                 "p_value": largest,
                 "more_than_chance": real,
                 "better": better if real else None,
-                "words": f"{words} on {test['n']:,} images: {only_first} right only by {first}, {only_second} only by "
-                f"{second} (p = {largest:.2g})",
+                "words": f"{verdict} on {test['n']:,} images: {told} (p = {largest:.2g})",
             }
         )
     return corrected

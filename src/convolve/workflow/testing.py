@@ -12,6 +12,7 @@ from convolve.data.dataset import SPLITS, ClassLabel, ClassLabels, Dataset, Samp
 from convolve.data.loader import Loader
 from convolve.data.pack import drop_broken, pack
 from convolve.data.reading import read_dataset
+from convolve.deploy.loading import AnyModel, load_any_model
 from convolve.deploy.model import Model, load_model
 from convolve.errors import UserError, shown
 from convolve.progress import Progress
@@ -163,7 +164,7 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
     return replace(dataset, classes=classes, samples=tuple(moved(sample) for sample in dataset.samples))
 
 
-def find_model(path: Path) -> Model:
+def find_model(path: Path) -> AnyModel:
     """The model in a run's folder, or in a model file.
 
     Raises:
@@ -174,5 +175,5 @@ def find_model(path: Path) -> Model:
         if not run.model.exists():
             what = "this training is not finished" if run.read("request") else "there is no model.safetensors in it"
             raise UserError(f"{path}: {what}", "Name a finished run, or a model file.")
-        return load_model(run.model)
-    return load_model(path)
+        return load_any_model(run.model)
+    return load_any_model(path)

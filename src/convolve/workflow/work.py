@@ -32,6 +32,8 @@ class Work(Generic[P, D, F]):
         check: finds every part that a recipe names, and raises UserError where one does not suit.
         decode: puts the decoded images into the cache, so that no training is charged for it.
         share_weights: gives a run with a plan the weights of a finished run, so that it is left to test.
+        write_ladder: the page of a ladder whose rungs are finished, in the study's folder.
+        ladder_table: columns and rows of a ladder's figures, as text.
     """
 
     task: str
@@ -43,6 +45,8 @@ class Work(Generic[P, D, F]):
     check: Callable[[Recipe, Opened], None]
     decode: Callable[[Recipe, Opened, Progress], None]
     share_weights: Callable[[Run, Run, P], None]
+    write_ladder: Callable[[Run, dict[str, Any], Opened], None]
+    ladder_table: Callable[[dict[str, Any]], tuple[Sequence[str], Sequence[Sequence[str]]]]
 
 
 def work_of(dataset: Dataset, wanted: str) -> Work[Any, Any, Any]:
@@ -55,12 +59,17 @@ def work_of(dataset: Dataset, wanted: str) -> Work[Any, Any, Any]:
     Raises:
         UserError: the recipe names another task than the data is for.
     """
-    # Each side knows a chain of parts that the other has no use for.
-    from convolve.workflow.classify import CLASSIFY
-    from convolve.workflow.segment.work import SEGMENT
-
-    work: Work[Any, Any, Any] = SEGMENT if dataset.has_masks else CLASSIFY
+    work = work_called("segment" if dataset.has_masks else "classify")
     if wanted not in ("auto", work.task):
         what = "masks" if dataset.has_masks else "classes"
         raise UserError(f"task={wanted}: {dataset.name} has {what}", f"Leave it out, or give task={work.task}.")
     return work
+
+
+def work_called(task: str) -> Work[Any, Any, Any]:
+    """The work of a task by its name in results and recipes."""
+    # Each side knows a chain of parts that the other has no use for.
+    from convolve.workflow.classify import CLASSIFY
+    from convolve.workflow.segment.work import SEGMENT
+
+    return {work.task: work for work in (CLASSIFY, SEGMENT)}[task]

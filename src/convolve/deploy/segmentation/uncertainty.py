@@ -29,7 +29,7 @@ from convolve.training.inference import in_test_mode
 Views: TypeAlias = Literal["none", "mirror", "flips", "turns"]
 """The image as it is; and its mirror image; and upside down as well; and all 8 turns and mirror images."""
 
-_VIEWS: dict[Views, tuple[tuple[int, bool], ...]] = {
+VIEWS: dict[Views, tuple[tuple[int, bool], ...]] = {
     "none": ((0, False),),
     "mirror": ((0, False), (0, True)),
     "flips": ((0, False), (0, True), (2, False), (2, True)),
@@ -55,7 +55,7 @@ class Members:
     @property
     def count(self) -> int:
         """How many there are; spread takes at least 2."""
-        return len(_VIEWS[self.views]) * max(1, self.passes)
+        return len(VIEWS[self.views]) * max(1, self.passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def ask(
 def _logits(
     network: PixelNetwork, images: Tensor, members: Members, key: tuple[Key, ...], compute: Compute
 ) -> Iterator[Tensor]:
-    for view, (quarters, mirrored) in enumerate(_VIEWS[members.views]):
+    for view, (quarters, mirrored) in enumerate(VIEWS[members.views]):
         seen = _turned(images.flip(3) if mirrored else images, quarters)
         hw = (seen.shape[2], seen.shape[3])
         with compute.precision():

@@ -1,7 +1,7 @@
 """Maps on a finer lattice: bilinear, with every value put over the pixels that it belongs to.
 
 Networks with odd kernels and stride s have the centres of their units at pixels 0, s, 2s, ...; pools as in VGG begin at
-(s - 1) / 2, and TensorFlow's padding at s - 1. Upsampling that does not ask moves a mask of stride 32 by up to 31 pixels.
+(s - 1) / 2, and TensorFlow's padding at s - 1. Upsampling that does not ask moves a mask of stride 32 by up to 31 px.
 """
 
 from dataclasses import dataclass

@@ -38,7 +38,8 @@ def results(
     counts = class_counts(confusion)
     images = np.stack([class_counts(tally.confusion) for tally in tallies])
     units = images if groups is None else _by_group(images, groups)
-    mean_ious = scores.mean_iou(images)
+    noun = "image" if groups is None else "group"
+    mean_ious, interval = scores.mean_iou(images), _interval(units, scores.mean_iou)
     pixels = int(confusion.sum())
     entropy = np.sum([tally.entropy for tally in tallies], axis=0)
     return {
@@ -50,9 +51,10 @@ def results(
         "pixel_accuracy_ci95": _interval(units, scores.pixel_accuracy),
         "mean_accuracy": _known(scores.mean_accuracy(counts)),
         "mean_iou": _known(scores.mean_iou(counts)),
-        "mean_iou_ci95": _interval(units, scores.mean_iou),
-        "mean_iou_ci95_method": f"percentile bootstrap over {len(units):,} {'images' if groups is None else 'groups'}, "
-        f"{RESAMPLES:,} resamples",
+        "mean_iou_ci95": interval,
+        "mean_iou_ci95_method": f"percentile bootstrap over {len(units):,} {noun}s, {RESAMPLES:,} resamples"
+        if interval
+        else f"no interval: one {noun}, or all {noun}s alike",
         "mean_image_iou": None if np.isnan(mean_ious).all() else float(np.nanmean(mean_ious)),
         "frequency_weighted_iou": _known(scores.frequency_weighted_iou(counts)),
         "per_class": _per_class(classes, images, units),

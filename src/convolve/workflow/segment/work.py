@@ -5,6 +5,7 @@ from convolve.workflow.segment.build import check_map_names
 from convolve.workflow.segment.choices import choose_split
 from convolve.workflow.segment.data import PreparedMasks, prepare_masks
 from convolve.workflow.segment.judging import evaluate_maps
+from convolve.workflow.segment.ladder_page import map_ladder_table, write_map_ladder
 from convolve.workflow.segment.planning import MapPlan, make_or_read_map_plan
 from convolve.workflow.segment.reporting import report_maps
 from convolve.workflow.segment.training import HeldOutMasks, share_weights, train_map_member
@@ -29,5 +30,7 @@ SEGMENT: Work[MapPlan, PreparedMasks, HeldOutMasks] = Work(
     check=_check,
     decode=_decode,
     share_weights=share_weights,
+    write_ladder=write_map_ladder,
+    ladder_table=map_ladder_table,
 )
 """What a run does where every pixel has a class."""

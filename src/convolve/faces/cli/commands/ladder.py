@@ -9,7 +9,7 @@ from convolve.faces.cli.terminal import print_json, print_table, progress_bar, s
 
 @app.command()
 def ladder(
-    name: Annotated[str, typer.Argument(help="which ladder: transfer")],
+    name: Annotated[str, typer.Argument(help="which ladder: transfer, or segment for masks")],
     source: Annotated[str, typer.Argument(help="images, or a recipe (.toml), or a first key=value")],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value, laid over the recipe")] = None,
     budget: Annotated[str, typer.Option(help="time for all rungs together, such as 15m; default: the recipe's")] = "",
@@ -21,9 +21,9 @@ def ladder(
 
     Example: convolve ladder transfer photos/ --budget 15m --out runs/ways
     """
-    from convolve.see.report.ladder import COLUMNS, table_rows
     from convolve.workflow.ladder import climb
     from convolve.workflow.recipes import recipe_from
+    from convolve.workflow.work import work_called
 
     recipe = recipe_from(source, [*(settings or []), *([f"budget={budget}"] if budget else [])])
     names = [one.strip() for one in rungs.split(",") if one.strip()]
@@ -33,7 +33,7 @@ def ladder(
     if as_json:
         print_json({"page": str(page), **results})
         return
-    print_table(COLUMNS, table_rows(results))
+    print_table(*work_called(results["task"]).ladder_table(results))
     for row in results["left_out"]:
         print(f"left out: {row['rung']}: {row['reason']}")
     for test in results["comparisons"]:

@@ -9,6 +9,7 @@ from convolve.faces.cli.app import app
 from convolve.faces.cli.terminal import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
+    from convolve.data.dataset import Dataset
     from convolve.data.findings import Copies, Inspection, Spread
 
 # A terminal is for the gist; --html and --json have all of it.
@@ -32,6 +33,9 @@ def look(
     if html is not None and not html.absolute().parent.is_dir():
         raise UserError(f"--html {html}: there is no folder {html.parent}")
     dataset = read_dataset(data, missing="skip")
+    if dataset.has_masks:
+        _look_at_masks(dataset, html, as_json=as_json)
+        return
     with progress_bar() as progress:
         inspection = inspect_dataset(dataset, progress=progress)
     if html is not None:
@@ -48,6 +52,30 @@ def look(
         print(f"* {sentence}")
 
 
+def _look_at_masks(dataset: "Dataset", html: Path | None, *, as_json: bool) -> None:
+    from convolve.data.masks.inspection import inspect_masks
+    from convolve.data.masks.settling import MaskOptions, settle_masks
+    from convolve.see.mask_summary import class_table, lines
+    from convolve.see.report.segmentation_inspection import write_mask_inspection
+
+    with progress_bar() as progress:
+        dataset = settle_masks(dataset, MaskOptions(), progress)
+        found = inspect_masks(dataset, progress=progress)
+    if html is not None:
+        write_mask_inspection(html, found, dataset)
+        say(f"page: {html}")
+    if as_json:
+        print_json(found.as_json())
+        return
+    files = found.files
+    print(f"{files.name} ({files.form}): {files.images} images with masks of {len(files.classes)} classes")
+    print_table(*class_table(found))
+    for line in (*lines(found), *_sizes(files, fit=False), *_faults(files), *_copies(files)):
+        print(line)
+    for sentence in found.advice:
+        print(f"* {sentence}")
+
+
 def _print_counts(found: "Inspection") -> None:
     splits = list(found.split_counts)
     rows: list[list[object]] = [
@@ -61,9 +89,10 @@ def _print_counts(found: "Inspection") -> None:
     print_table(["class", *splits, "all"], rows)
 
 
-def _sizes(found: "Inspection") -> Iterator[str]:
+def _sizes(found: "Inspection", *, fit: bool = True) -> Iterator[str]:
     if found.height and found.width and found.aspect:
         yield f"height {_spread(found.height)}, width {_spread(found.width)} pixels (least / median / greatest)"
+    if fit and found.aspect:
         yield f"width / height {_spread(found.aspect)}; fit={found.fit}: {found.fit_reason}"
     if found.colours:
         yield "stored as " + ", ".join(f"{mode} ({count})" for mode, count in found.colours.items())
@@ -98,7 +127,7 @@ def _copies(found: "Inspection") -> Iterator[str]:
 
 def _members(copies: "Copies") -> str:
     words = [
-        f"{name} ({' + '.join(labels) or 'no label'}, {split})"
+        f"{name} ({', '.join(filter(None, (' + '.join(labels), split)))})"
         for name, labels, split in zip(copies.names, copies.labels, copies.splits, strict=True)
     ]
     more = len(words) - _SHOWN

@@ -2,13 +2,17 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convolve.errors import UserError
+from convolve.errors import UserError, unknown_name
 from convolve.faces.cli.app import app
-from convolve.faces.cli.terminal import print_json, say
+from convolve.faces.cli.terminal import print_json, progress_bar, say
+
+if TYPE_CHECKING:
+    from convolve.deploy.segmentation.model import SegmentationModel
+    from convolve.workflow.segment.predicting import Wanted
 
 
 @app.command()
@@ -17,19 +21,73 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="a table with a column a class")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="masks: the folder of the files; default: predicted", show_default=False)
+    ] = None,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="masks: of every class and pixel")] = False,
+    uncertainty: Annotated[bool, typer.Option("--uncertainty", help="masks: maps of how unsure it is")] = False,
+    passes: Annotated[int, typer.Option(min=0, help="masks: so many passes with dropout on, and their mean")] = 0,
+    views: Annotated[str, typer.Option(help="masks: mean over copies: none, mirror, flips or turns")] = "none",
 ) -> None:
     """Say what images show. Exit code 1 if any image failed; the others are predicted all the same.
 
+    With a model of masks, every image gets files: classes (as a palette PNG), an overlay, and what else is asked for.
+    GeoTIFFs get GeoTIFFs that lie where the image lies, whatever their size.
+
     Example: convolve predict runs/first new/*.jpg --json
     """
+    from convolve.deploy.segmentation.model import SegmentationModel
     from convolve.workflow.testing import find_model
 
     loaded = find_model(model)
     paths = list(_files(images))
-    answers = ({"image": str(path), **answer} for path, answer in zip(paths, loaded.predict(paths), strict=True))
-    failed = _print(answers, loaded.classes, as_json=as_json, as_csv=as_csv)
+    if isinstance(loaded, SegmentationModel):
+        if as_csv:
+            raise UserError("--csv: a model of masks has no table of classes an image", "Give --json.")
+        wanted = _wanted(out, probabilities, uncertainty, passes, views)
+        failed = _predict_maps(loaded, paths, wanted, as_json=as_json)
+    else:
+        if out is not None or probabilities or uncertainty or passes or views != "none":
+            raise UserError(
+                f"{model}: it says what an image shows, not where",
+                "--out, --probabilities, --uncertainty, --passes and --views are for models of masks.",
+            )
+        answers = ({"image": str(path), **answer} for path, answer in zip(paths, loaded.predict(paths), strict=True))
+        failed = _print(answers, loaded.classes, as_json=as_json, as_csv=as_csv)
     if failed:
         raise typer.Exit(1)
+
+
+def _wanted(out: Path | None, probabilities: bool, uncertainty: bool, passes: int, views: str) -> "Wanted":
+    from convolve.deploy.segmentation.uncertainty import VIEWS
+    from convolve.workflow.segment.predicting import Wanted
+
+    if views not in VIEWS:
+        raise unknown_name("kind of views", views, VIEWS)
+    return Wanted(
+        out=out or Path("predicted"),
+        probabilities=probabilities,
+        uncertainty=uncertainty,
+        passes=passes,
+        views=views,
+    )
+
+
+def _predict_maps(model: "SegmentationModel", paths: list[Path], wanted: "Wanted", *, as_json: bool) -> int:
+    from convolve.workflow.segment.predicting import predict_maps
+
+    failed = 0
+    with progress_bar() as progress:
+        for answer in predict_maps(model, paths, wanted, progress):
+            failed += "error" in answer
+            if as_json:
+                print_json(answer, indent=None)
+            elif "error" in answer:
+                say(f"{answer['image']}: {answer['error']}")
+            else:
+                shares = ", ".join(f"{name} {share:.1%}" for name, share in answer["shares"].items())
+                print(f"{answer['image']}: {shares or 'no data'} -> {answer['labels_file']}", flush=True)
+    return failed
 
 
 def _print(answers: Iterator[dict[str, Any]], classes: Sequence[str], *, as_json: bool, as_csv: bool) -> int:

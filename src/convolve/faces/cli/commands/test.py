@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,10 @@ def judge(
     if as_json:
         print_json(figures)
         return
+    (_print_maps if figures["task"] == "segment" else _print_classes)(figures)
+
+
+def _print_classes(figures: dict[str, Any]) -> None:
     low, high = figures["accuracy_ci95"]
     print(
         f"{figures['split']}: {figures['accuracy']:.2%} of {figures['n']} right (95 % interval {low:.1%} to {high:.1%})"
@@ -35,6 +39,23 @@ def judge(
         ["class", "images", "precision", "recall", "f1"],
         [
             [row["class"], row["n"], *(_share(row[name]) for name in ("precision", "recall", "f1"))]
+            for row in figures["per_class"]
+        ],
+    )
+
+
+def _print_maps(figures: dict[str, Any]) -> None:
+    interval = figures["mean_iou_ci95"]
+    told = f" (95 % interval {interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+    right = f"{figures['pixel_accuracy']:.2%} of the pixels right"
+    print(f"{figures['split']}: mean IoU {figures['mean_iou']:.2%}{told}, {right}, on {figures['n']} images")
+    held = next(row for row in figures["least_certain"] if row["share"] == 0.1)["errors"]
+    if held is not None:
+        print(f"the least certain 10 % of the pixels hold {held:.1%} of the errors")
+    print_table(
+        ["class", "pixels", "IoU", "F1", "precision", "recall"],
+        [
+            [row["class"], f"{row['share']:.1%}", *(_share(row[name]) for name in ("iou", "f1", "precision", "recall"))]
             for row in figures["per_class"]
         ],
     )

@@ -1,0 +1,19 @@
+"""A model file of any task."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+from convolve.deploy.model import Model, load_model
+from convolve.deploy.segmentation.model import SegmentationModel, is_segmentation, load_segmentation_model
+from convolve.run.tensors import read_card
+
+AnyModel: TypeAlias = Model | SegmentationModel
+
+
+def load_any_model(path: Path) -> AnyModel:
+    """The model in a file; nothing in it is executed.
+
+    Raises:
+        UserError: the file is no model of convolve's, or damaged.
+    """
+    return load_segmentation_model(path) if is_segmentation(read_card(path, "model")) else load_model(path)
