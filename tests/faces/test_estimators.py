@@ -138,7 +138,7 @@ def test_fit_takes_paths_and_says_which_images_it_left_out(tmp_path: Path) -> No
     for path, image in zip(paths, X, strict=True):
         Image.fromarray(image).save(path)
     paths[4].write_bytes(b"no image")
-    with pytest.warns(UserWarning, match="1 of 40 images cannot be decoded"):
+    with pytest.warns(UserWarning, match="1 of 40 images cannot be used"):
         one = classifier(epochs=1).fit(paths, y)
     assert one.results_["images"] == 39
     with pytest.raises(UserError, match=r"1 of 40 images cannot be used: X\[4\] .*4\.png"):

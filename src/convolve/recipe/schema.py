@@ -170,7 +170,7 @@ class LossSection(Section):
     class_weights: Literal["auto", "none", "sqrt", "balanced", "median-frequency"] = Field(
         "auto",
         description="none, balanced (classes count alike), sqrt (halfway) or, for masks, median-frequency; auto = sqrt "
-        "if counts differ over 3 times",
+        "if counts differ over 3 times (masks: pixels over 10 times)",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
 

@@ -73,10 +73,9 @@ class UNet(PixelNetwork):
         self.dropout = nn.Dropout2d(dropout)
         self.scorer = nn.Conv2d(channels, outputs, 1)
         self.to_pixels = FixedUpsampling(lattices[steps], PIXELS)
-        for layers in (self.entry, self.refinements):
+        # The scores too: from weights as small as a classifier's, these few maps long learn nothing but the background.
+        for layers in (self.entry, self.refinements, self.scorer):
             he_initialise(layers)
-        # As small as a classifier's: at first all classes are almost equally likely.
-        nn.init.normal_(self.scorer.weight, std=0.01)
         self.stride = pyramid.strides[-1]
         self.smallest_side = pyramid.smallest_side
         self.reach = _reach(pyramid, steps)

@@ -59,6 +59,8 @@ def check_map_names(recipe: Recipe) -> None:
     if recipe.augment.get("preset", "auto") != "auto":
         map_augmentation(recipe, fill=(0.0,))
     choose_device(recipe.compute.device)
+    loss = "softmax" if recipe.loss.name == "auto" else recipe.loss.name
+    Pixels((), loss=loss, label_smoothing=recipe.loss.label_smoothing)
     if recipe.network.weights not in ("auto", "none", "hub") and Path(recipe.network.weights).is_file():
         read_weight_file(Path(recipe.network.weights))
 

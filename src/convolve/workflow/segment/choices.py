@@ -49,9 +49,7 @@ def choose_parts(recipe: Recipe, dataset: Dataset, pack: NativePack) -> tuple[Ch
     rung = recipe.segment.name
     if rung == "auto":
         rung = _RUNG
-        reasons["segment.name"] = (
-            "trained on whole images or crops, with skips from all resolutions (`convolve ladder segment` compares)"
-        )
+        reasons["segment.name"] = "skips from all resolutions (`convolve ladder segment` compares it with the others)"
     patches = SCORE_MAPS[rung].trained_on == "patches"
     if patches and recipe.network.name == "auto":
         reasons["network.name"] = "no padding inside, so that its dense form gives exactly what it gives patch by patch"
@@ -76,10 +74,10 @@ def choose_training(recipe: Recipe, dataset: Dataset, pack: NativePack, train: N
     """Choose what follows from the size, number and balance of the training images."""
     pixels = pack.class_pixels[train]
     recipe, reasons = _choose_crops(recipe, dataset, pack, train)
-    class_weights, reason = choose_class_weights(recipe.loss.class_weights, pixels, dataset.classes)
+    loss = "softmax" if recipe.loss.name == "auto" else recipe.loss.name
+    class_weights, reason = choose_class_weights(recipe.loss.class_weights, pixels, dataset.classes, loss=loss)
     if reason:
         reasons["loss.class_weights"] = reason
-    loss = "softmax" if recipe.loss.name == "auto" else recipe.loss.name
     recipe = changed(recipe, "loss", name=loss, class_weights=class_weights)
     recipe = changed(recipe, "optimiser", **_optimiser(recipe))
     augment, reasons["augment"] = _augmentations(recipe)
