@@ -14,6 +14,7 @@ from convolve.data.pack import drop_broken, pack
 from convolve.data.reading import read_dataset
 from convolve.deploy.loading import AnyModel, load_any_model
 from convolve.deploy.model import Model, load_model
+from convolve.deploy.segmentation.uncertainty import Views
 from convolve.errors import UserError, shown
 from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
@@ -24,7 +25,9 @@ from convolve.workflow.finished import results_of_training
 from convolve.workflow.planning import read_plan
 
 
-def test_run(run: Run, *, data: str | None, split: str, progress: Progress) -> dict[str, Any]:
+def judge_run(
+    run: Run, *, data: str | None, split: str, progress: Progress, passes: int = 0, views: Views = "none"
+) -> dict[str, Any]:
     """Judge a run's model.
 
     Args:
@@ -32,6 +35,8 @@ def test_run(run: Run, *, data: str | None, split: str, progress: Progress) -> d
         data: other data than it was trained on; None = its own.
         split: "train", "validation" or "test" of the run's own data; of other data, "test" if it has one, else all.
         progress: told how far it is.
+        passes: with a model of masks, whose mean is judged, see `SegmentationModel.segment`.
+        views: likewise.
 
     Returns:
         task, split, n and the task's figures, plain JSON values.
@@ -43,12 +48,15 @@ def test_run(run: Run, *, data: str | None, split: str, progress: Progress) -> d
     if split not in SPLITS:
         raise UserError(f"--split {split}: unknown", f"Known: {', '.join(SPLITS)}.")
     kept = results_of_training(run)
-    if data is None and split == "test" and "test" not in kept:
+    plain = not passes and views == "none"
+    if not plain and kept["task"] != "segment":
+        raise UserError(f"{run.folder}: it has no masks", "--passes and --views are for models of masks.")
+    if plain and data is None and split == "test" and "test" not in kept:
         return _without_test_split(run, kept)
     if kept["task"] == "segment":
-        from convolve.workflow.segment.testing import test_map_run
+        from convolve.workflow.segment.testing import judge_map_run
 
-        return test_map_run(run, data=data, split=split, progress=progress)
+        return judge_map_run(run, data=data, split=split, progress=progress, passes=passes, views=views)
     model = load_model(run.model)
     if data is None:
         dataset, rows = _own_data(run, split, progress)

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from convolve.errors import UserError
+from convolve.errors import UserError, unknown_name
 from convolve.networks.pixel_network import PixelNetwork
 from convolve.randomness import Key, torch_randomness
 from convolve.training.compute import Compute
@@ -29,12 +29,26 @@ from convolve.training.inference import in_test_mode
 Views: TypeAlias = Literal["none", "mirror", "flips", "turns"]
 """The image as it is; and its mirror image; and upside down as well; and all 8 turns and mirror images."""
 
-VIEWS: dict[Views, tuple[tuple[int, bool], ...]] = {
+_VIEWS: dict[Views, tuple[tuple[int, bool], ...]] = {
     "none": ((0, False),),
     "mirror": ((0, False), (0, True)),
     "flips": ((0, False), (0, True), (2, False), (2, True)),
     "turns": tuple((quarters, mirrored) for mirrored in (False, True) for quarters in range(4)),
 }
+
+
+def checked_views(name: str) -> Views:
+    """The views of that name.
+
+    Raises:
+        UserError: there are none.
+    """
+    for views in _VIEWS:
+        if views == name:
+            return views
+    raise unknown_name("kind of views", name, _VIEWS)
+
+
 _DROPOUT = nn.modules.dropout._DropoutNd
 
 
@@ -55,7 +69,7 @@ class Members:
     @property
     def count(self) -> int:
         """How many there are; spread takes at least 2."""
-        return len(VIEWS[self.views]) * max(1, self.passes)
+        return len(_VIEWS[self.views]) * max(1, self.passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +166,7 @@ def ask(
 def _logits(
     network: PixelNetwork, images: Tensor, members: Members, key: tuple[Key, ...], compute: Compute
 ) -> Iterator[Tensor]:
-    for view, (quarters, mirrored) in enumerate(VIEWS[members.views]):
+    for view, (quarters, mirrored) in enumerate(_VIEWS[members.views]):
         seen = _turned(images.flip(3) if mirrored else images, quarters)
         hw = (seen.shape[2], seen.shape[3])
         with compute.precision():

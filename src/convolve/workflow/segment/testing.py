@@ -9,6 +9,7 @@ from convolve.data.content import content_hashes
 from convolve.data.dataset import Dataset
 from convolve.data.native_pack import pack_native
 from convolve.deploy.segmentation.model import SegmentationModel, load_segmentation_model
+from convolve.deploy.segmentation.uncertainty import Views
 from convolve.errors import UserError, shown
 from convolve.progress import Progress
 from convolve.recipe.schema import DataSection
@@ -20,8 +21,10 @@ from convolve.workflow.segment.training import tally_rows
 from convolve.workflow.testing import own_opened, rows_of_split
 
 
-def test_map_run(run: Run, *, data: str | None, split: str, progress: Progress) -> dict[str, Any]:
-    """Judge a run's model on masks; the arguments are those of `test_run`.
+def judge_map_run(
+    run: Run, *, data: str | None, split: str, progress: Progress, passes: int = 0, views: Views = "none"
+) -> dict[str, Any]:
+    """Judge a run's model on masks; the arguments are those of `judge_run`, and of `SegmentationModel.segment`.
 
     Raises:
         UserError: there is no such split, or the data has other classes than the model.
@@ -46,7 +49,9 @@ def test_map_run(run: Run, *, data: str | None, split: str, progress: Progress) 
     pack = pack_native(chosen, hashes=content_hashes(chosen, progress), bands=bands, progress=progress)
     if len(pack.usable) == 0:
         raise UserError(f"{dataset.name}: no image of split '{split}' can be used", next(iter(pack.broken.values())))
-    tallies = tally_rows(model, pack, pack.usable, erode=recipe.segment.erode, progress=progress)
+    tallies = tally_rows(
+        model, pack, pack.usable, erode=recipe.segment.erode, progress=progress, passes=passes, views=views
+    )
     told = results_on(chosen, pack.usable, tallies)
     return {"task": "segment", "split": split, "left_out": len(pack.broken), **told, "temperature": model.temperature}
 

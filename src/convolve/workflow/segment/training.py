@@ -14,6 +14,7 @@ from convolve.data.dataset import IGNORE
 from convolve.data.map_batches import WholeBatches
 from convolve.data.native_pack import NativePack
 from convolve.deploy.segmentation.model import SegmentationModel, describe_pixel_network, load_segmentation_model
+from convolve.deploy.segmentation.uncertainty import Views
 from convolve.networks.score_maps import SCORE_MAPS
 from convolve.progress import Progress
 from convolve.run.folder import Run
@@ -92,12 +93,31 @@ def share_weights(source: Run, target: Run, plan: MapPlan) -> None:
 
 
 def tally_rows(
-    model: SegmentationModel, pack: NativePack, rows: NDArray[np.int64], *, erode: int, progress: Progress
+    model: SegmentationModel,
+    pack: NativePack,
+    rows: NDArray[np.int64],
+    *,
+    erode: int,
+    progress: Progress,
+    passes: int = 0,
+    views: Views = "none",
 ) -> list[ImageTally]:
-    """How a model fares on each of these rows of the pack."""
+    """How a model fares on each of these rows of the pack.
+
+    Args:
+        model: as it predicts.
+        pack: images and masks.
+        rows: (M,) of the pack.
+        erode: pixels on either side of a border between classes that count nowhere.
+        progress: told of every image.
+        passes: whose mean is judged, see `SegmentationModel.segment`.
+        views: likewise.
+    """
     tallies = []
     for number, row in enumerate(rows.tolist()):
-        segmentation = model.segment(pack.image(row), valid=pack.valid(row))
+        segmentation = model.segment(
+            pack.image(row), valid=pack.valid(row), passes=passes, views=views, name=f"image {row}"
+        )
         tallies.append(
             tally_image(segmentation.probabilities, pack.mask(row), entropy=segmentation.entropy, erode=erode)
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convolve.errors import UserError, unknown_name
+from convolve.errors import UserError
 from convolve.faces.cli.app import app
 from convolve.faces.cli.terminal import print_json, progress_bar, say
 
@@ -59,17 +59,15 @@ def predict(
 
 
 def _wanted(out: Path | None, probabilities: bool, uncertainty: bool, passes: int, views: str) -> "Wanted":
-    from convolve.deploy.segmentation.uncertainty import VIEWS
+    from convolve.deploy.segmentation.uncertainty import checked_views
     from convolve.workflow.segment.predicting import Wanted
 
-    if views not in VIEWS:
-        raise unknown_name("kind of views", views, VIEWS)
     return Wanted(
         out=out or Path("predicted"),
         probabilities=probabilities,
         uncertainty=uncertainty,
         passes=passes,
-        views=views,
+        views=checked_views(views),
     )
 
 

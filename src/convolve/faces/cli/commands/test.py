@@ -12,17 +12,22 @@ def judge(
     run: Annotated[Path, typer.Argument(help="a finished run's folder")],
     data: Annotated[str | None, typer.Option(help="other images than it was trained on")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    passes: Annotated[int, typer.Option(min=0, help="masks: so many passes with dropout on, and their mean")] = 0,
+    views: Annotated[str, typer.Option(help="masks: mean over copies: none, mirror, flips or turns")] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="the figures as one JSON object")] = False,
 ) -> None:
     """Judge a run's model on images it was not trained on.
 
     Example: convolve test runs/first --data photos-of-june/
     """
+    from convolve.deploy.segmentation.uncertainty import checked_views
     from convolve.run.folder import open_run
-    from convolve.workflow.testing import test_run
+    from convolve.workflow.testing import judge_run
 
     with progress_bar() as progress:
-        figures = test_run(open_run(run), data=data, split=split, progress=progress)
+        figures = judge_run(
+            open_run(run), data=data, split=split, progress=progress, passes=passes, views=checked_views(views)
+        )
     if as_json:
         print_json(figures)
         return
