@@ -9,7 +9,7 @@ BLOCKS = blocks("python")
 
 @pytest.fixture
 def photographs(tmp_path, monkeypatch):
-    """photos/, dark cats and bright dogs of 16 x 16 pixels, and new/, in the current folder."""
+    """photos/, dark cats and bright dogs of 16 x 16 pixels, and new/; streets/, half dark, half bright, with masks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONVOLVE_CACHE", str(tmp_path / "cache"))
     draw = np.random.default_rng(0)
@@ -19,18 +19,29 @@ def photographs(tmp_path, monkeypatch):
         for number in range(1, files + 1):
             pixels = draw.integers(level - 30, level + 30, (16, 16, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.jpg")
+    for part in ("images", "masks"):
+        (tmp_path / "streets" / part).mkdir(parents=True)
+    for number in range(1, 13):
+        shown = np.zeros((48, 48), np.uint8)
+        shown[:, draw.integers(12, 36) :] = 1
+        pixels = np.where(shown[..., None], 200, 40) + draw.integers(-30, 30, (48, 48, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "streets" / "images" / f"{number:04}.jpg")
+        Image.fromarray(shown).save(tmp_path / "streets" / "masks" / f"{number:04}.png")
     return tmp_path
 
 
 def test_there_are_python_blocks():
-    assert len(BLOCKS) >= 2
+    assert len(BLOCKS) >= 4
+    assert any("ImageSegmenter" in block.text for block in BLOCKS)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page.name}, {len(block.text)} characters")
 def test_a_python_block_runs_and_leaves_what_the_readme_promises(block, photographs, capsys):
     exec(compile(block.text, str(block.page), "exec"), {"__name__": "readme"})  # noqa: S102
     printed = capsys.readouterr().out
-    if "convolve.train" in block.text:
+    if "streets" in block.text:
+        _check_maps(block.text, photographs, printed)
+    elif "convolve.train" in block.text:
         run = photographs / "runs" / "five"
         promised = ["report.html", "model.safetensors", "predictions.csv", "split.csv", "recipe.toml", "results.json"]
         promised += ["history.jsonl", "plan.json", "request.json", "environment.json", "tensorboard"]
@@ -39,3 +50,17 @@ def test_a_python_block_runs_and_leaves_what_the_readme_promises(block, photogra
         assert printed.split()[1::2] == ["dog", "dog"]
     else:
         assert "'cat' 'cat' 'cat'" in printed
+
+
+def _check_maps(text, folder, printed):
+    if "ImageSegmenter" in text:
+        assert "(48, 48) (2, 48, 48)" in printed
+        assert 0 <= float(printed.partition("mean IoU ")[2].split(",")[0]) <= 1
+        assert (folder / "streets.safetensors").is_file()
+    else:
+        shapes, doubts = printed.splitlines()
+        assert shapes == "(16, 16) (2, 16, 16)"
+        entropy, information, deviation = map(float, doubts.split())
+        assert 0 <= information <= entropy <= np.log(2) + 1e-6
+        assert 0 <= deviation <= 0.5
+        assert (folder / "runs" / "streets" / "report.html").is_file()

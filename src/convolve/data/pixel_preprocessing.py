@@ -23,7 +23,7 @@ class PixelPreprocessing(BaseModel):
         scale: images are resized by this before the network, and its maps back after it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     channels: int = Field(ge=1)
     bands: tuple[int, ...] | None = None

@@ -32,7 +32,11 @@ def measure_range(pack: NativePack, rows: NDArray[np.int64]) -> Bounds:
     if pack.dtype == np.uint8:
         return (0.0,) * pack.channels, (255.0,) * pack.channels
     values = np.concatenate([_some_pixels(pack, int(row), _share(rows)) for row in rows])
-    low, high = np.quantile(values.astype(np.float64), [_LEAST, _GREATEST], axis=0)
+    # Channel by channel, since of many bands a copy in 64 bits would take gigabytes.
+    bounds = [
+        np.quantile(values[:, channel].astype(np.float64), [_LEAST, _GREATEST]) for channel in range(pack.channels)
+    ]
+    low, high = np.transpose(bounds)
     # A channel of one value only (an empty band) becomes all 0 rather than a division by zero.
     return tuple(low.tolist()), tuple(np.where(high > low, high, low + 1).tolist())
 

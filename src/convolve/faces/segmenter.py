@@ -157,8 +157,9 @@ class ImageSegmenter(BaseEstimator):  # type: ignore[misc]
         return found
 
     def _names(self, masks: Sequence[NDArray[np.uint8]]) -> tuple[str, ...]:
-        present = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
-        highest = int(present[present != IGNORE].max(initial=-1))
+        if not masks:
+            raise UserError("there are no images", "Give some, with their masks.")
+        highest = max(({int(value) for mask in masks for value in np.unique(mask)} - {IGNORE}), default=-1)
         names = tuple(self.classes) if self.classes is not None else tuple(f"class {n}" for n in range(highest + 1))
         if len(names) < 2:
             raise UserError("y has one class only", "There must be two to tell apart, numbered from 0.")

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from convolve.data.augment.augmentation import Augmentation, build_augmentation
 from convolve.data.dataset import Dataset
 from convolve.data.preprocessing import Preprocessing
+from convolve.deploy.segmentation.starting import weights_of_segmentation
 from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.loading import LoadReport, load_backbone
 from convolve.networks.network import Network
@@ -117,7 +118,10 @@ def recipe_weights(recipe: Recipe) -> Weights | Path | None:
         return None
     if wanted == "hub":
         return published_weights(recipe.network.name)
-    return find_weights(recipe.network.name) if wanted == "auto" else Path(wanted)
+    if wanted == "auto":
+        return find_weights(recipe.network.name)
+    # In a file of a model for masks the backbone's layers have other names.
+    return weights_of_segmentation(Path(wanted)) or Path(wanted)
 
 
 def recipe_settings(recipe: Recipe, *, seed: int) -> FitSettings:

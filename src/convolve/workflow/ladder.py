@@ -254,7 +254,8 @@ def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> l
         # Images that one of the two got right alone, or on which its mean IoU is higher.
         counted = "right_only_in" if "right_only_in" in test else "better_in"
         by_first, by_second = test[counted]
-        better, worse = (first, second) if by_first >= by_second else (second, first)
+        ahead = test.get("rank_sum", by_first - by_second)
+        better, worse = (first, second) if ahead >= 0 else (second, first)
         real = largest < _LEVEL
         verdict = (
             f"{better} is better than {worse} by more than chance"

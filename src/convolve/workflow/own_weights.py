@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from convolve.deploy.model import weights_of_model
+from convolve.deploy.segmentation.starting import weights_of_segmentation
 from convolve.errors import UserError
 from convolve.networks.catalogue import published_weights
 from convolve.networks.pretrained import Weights, find_weights
@@ -33,7 +34,7 @@ def with_own_weights(recipe: Recipe) -> tuple[Recipe, dict[str, str]]:
     if wanted in _NO_FILE:
         return recipe, {}
     file = model_file(wanted)
-    facts = weights_of_model(file)
+    facts = weights_of_segmentation(file) or weights_of_model(file)
     network = recipe.network.model_copy(update={"weights": str(file)})
     reasons = {}
     if facts is not None:
@@ -75,7 +76,7 @@ def facts_of_file(file: Path, network: str) -> Weights | None:
     A model of ours says it itself. Of any other file the best guess is what the network's packaged or published weights
     ask for: most files are descendants of these. None where there are none; mean and deviation are then measured.
     """
-    own = weights_of_model(file) or find_weights(network)
+    own = weights_of_segmentation(file) or weights_of_model(file) or find_weights(network)
     if own is not None:
         return own
     try:

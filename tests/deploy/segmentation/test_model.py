@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,9 +134,14 @@ def test_damaged_files_are_refused_with_words(file, tmp_path):
         return path
 
     assert load_segmentation_model(written({})).classes == ("road", "car", "tree")
+    card = label["card"]
     for changes in (
         {"colours": [[1, 2, 3]]},
+        {"colours": [[300, 0, 0], *card["colours"][1:]]},
         {"temperature": -1},
+        {"temperature": math.inf},
+        {"network": card["network"] | {"image_hw": [33, 0]}},
+        {"preprocessing": card["preprocessing"] | {"mean": [math.nan] * 3}},
         {"temperature": "warm"},
         {"network": {"name": "patch-net"}},
         {"preprocessing": {}},

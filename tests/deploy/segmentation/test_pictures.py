@@ -8,6 +8,7 @@ from skimage import data
 from convolve.deploy.segmentation.maps import Segmentation
 from convolve.deploy.segmentation.pictures import distinct_stems, picture_of, write_prediction
 from convolve.deploy.segmentation.summary import prediction_summary, summarise
+from convolve.errors import UserError
 from deploy.segmentation.small_networks import preprocessing
 
 CLASSES, COLOURS = ("road", "car", "tree"), ((255, 0, 0), (0, 255, 0), (0, 0, 250))
@@ -65,6 +66,12 @@ def test_no_name_leaves_the_folder(tmp_path, stem):
         write_prediction(tmp_path, stem, data.astronaut()[:12, :15], segmentation(), CLASSES, COLOURS)
 
 
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "labels").write_text("mine")
+    with pytest.raises(UserError, match="labels: cannot be made"):
+        write_prediction(tmp_path, "a", data.astronaut()[:12, :15], segmentation(), CLASSES, COLOURS)
+
+
 @given(names=st.lists(st.text(max_size=12) | st.sampled_from(["a.png", "A.tif", "x/a.jpg", "a-2.png", "../..", "CON"])))
 def test_every_image_has_a_plain_name_of_its_own(names):
     stems = distinct_stems(names)
@@ -75,6 +82,12 @@ def test_every_image_has_a_plain_name_of_its_own(names):
 
 def test_a_stem_alone_of_its_kind_is_kept_so_that_labels_pair_with_images():
     assert distinct_stems(["x/0016E5_07959.png", "tile 1.png", "Ärger.tif"]) == ["0016E5_07959", "tile 1", "Ärger"]
+
+
+def test_long_names_that_begin_alike_are_plain_names_too():
+    stems = distinct_stems([f"{folder}/{200 * 'x'}.tif" for folder in range(12)])
+    assert len(set(stems)) == 12
+    assert distinct_stems(stems) == stems
 
 
 def test_pictures_of_many_bands_and_bits():

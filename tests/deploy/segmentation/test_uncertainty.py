@@ -149,6 +149,8 @@ def test_temperature_divides_logits():
 def test_without_dropout_passes_are_refused():
     with pytest.raises(UserError, match="no dropout"):
         check_members(small(None), Members(passes=5))
+    with pytest.raises(UserError, match="no dropout"):
+        check_members(small(0.0), Members(passes=5))
     check_members(small(None), Members(views="flips"))
     with pytest.raises(UserError, match="-1 passes"):
         check_members(small(), Members(passes=-1))

@@ -22,8 +22,8 @@ def picture(seed=0, hw=(30, 40)):
     return softmax(logits, axis=0).astype(np.float32), mask
 
 
-def tally(probabilities, mask, **options):
-    return tally_image(probabilities, mask, entropy=entr(probabilities).sum(axis=0), **options)
+def tally(probabilities, mask):
+    return tally_image(probabilities, mask, entropy=entr(probabilities).sum(axis=0))
 
 
 def counted(probabilities, mask):
@@ -100,7 +100,7 @@ def test_what_is_ignored_changes_nothing_even_without_numbers():
 
 def test_an_image_without_labels_counts_nothing():
     probabilities, mask = picture()
-    found = tally(probabilities, np.full_like(mask, IGNORE), erode=2)
+    found = tally(probabilities, without_borders(np.full_like(mask, IGNORE), 2))
     assert not found.confusion.any()
     assert not found.entropy.any()
     assert (found.nll, found.brier, found.ignored) == (0, 0, mask.size)
@@ -108,10 +108,13 @@ def test_an_image_without_labels_counts_nothing():
 
 def test_an_image_cut_in_two_adds_up():
     probabilities, mask = picture()
-    whole, *parts = (tally(probabilities[..., cut], mask[..., cut]) for cut in (np.s_[:], np.s_[:13], np.s_[13:]))
-    assert (sum(part.confusion for part in parts) == whole.confusion).all()
-    assert (sum(part.entropy for part in parts) == whole.entropy).all()
-    assert sum(part.nll for part in parts) == pytest.approx(whole.nll)
+    whole, left, right = (tally(probabilities[..., cut], mask[..., cut]) for cut in (np.s_[:], np.s_[:13], np.s_[13:]))
+    both = left + right
+    assert (both.confusion == whole.confusion).all()
+    assert (both.entropy == whole.entropy).all()
+    assert both.ignored == whole.ignored
+    np.testing.assert_allclose(both.reliability, whole.reliability)
+    assert (both.nll, both.brier) == pytest.approx((whole.nll, whole.brier))
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
@@ -136,8 +139,8 @@ def test_no_border_is_no_erosion():
     assert (without_borders(mask, 0) == mask).all()
     one_class = np.where(mask == IGNORE, mask, 3).astype(np.uint8)
     assert (without_borders(one_class, 5) == one_class).all()
-    eroded = tally(probabilities, mask, erode=1)
-    assert eroded.ignored == (without_borders(mask, 1) == IGNORE).sum() > tally(probabilities, mask).ignored
+    eroded = without_borders(mask, 1)
+    assert tally(probabilities, eroded).ignored == (eroded == IGNORE).sum() > tally(probabilities, mask).ignored
 
 
 @pytest.mark.parametrize("images", [0, 1, 3])

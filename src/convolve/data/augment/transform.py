@@ -71,8 +71,8 @@ def per_image(values: NDArray[np.float64], images: Tensor) -> Tensor:
 
 
 def luma(images: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, 1, H, W), grey by ITU-R BT.601; a grey image is its own."""
-    if images.shape[1] == 1:
-        return images
+    """(N, C, H, W) -> (N, 1, H, W): grey by ITU-R BT.601 of RGB, the mean of any other number of bands."""
+    if images.shape[1] != 3:
+        return images.mean(dim=1, keepdim=True)
     red, green, blue = images.chunk(3, dim=1)
     return (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from convolve.data.dataset import IGNORE, Mask, MaskCoding, Outlines
 from convolve.data.decoding import BrokenImage
 from convolve.data.masks.outlines import draw_outlines
-from convolve.data.masks.values import Colour, MaskValues, Numbers, pack_colour, read_values, unpack_colour
+from convolve.data.masks.values import AS_GREY, Colour, MaskValues, Numbers, pack_colour, read_values, unpack_colour
 
 Value: TypeAlias = int | Colour
 """A number, or a colour (r, g, b), by the coding's kind."""
@@ -18,7 +18,6 @@ Value: TypeAlias = int | Colour
 _UNDECLARED = 254
 _NUMBERS = 1 << 16
 _COLOURS = 1 << 24
-_GREY_TO_PACKED = 0x010101
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +115,12 @@ def colours_of(stored: MaskValues) -> Numbers:
         return stored.values
     if stored.values.dtype != np.uint8:
         raise BrokenImage("it holds 16-bit numbers, where colours are expected")
-    return stored.values.astype(np.int32) * _GREY_TO_PACKED
+    return stored.values.astype(np.int32) * AS_GREY
 
 
 def is_grey(packed: Numbers) -> NDArray[np.bool_]:
     """Whether the parts of 0xRRGGBB are equal, for each element."""
-    grey: NDArray[np.bool_] = (packed & 255).astype(np.int32) * _GREY_TO_PACKED == packed
+    grey: NDArray[np.bool_] = (packed & 255).astype(np.int32) * AS_GREY == packed
     return grey
 
 

@@ -4,16 +4,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import tomlkit
 
 from convolve.data.dataset import MaskCoding, Problem
 from convolve.data.findings import Inspection
-from convolve.data.masks.values import hexadecimal, pack_colour
-
-Value: TypeAlias = int | tuple[int, int, int]
-"""What stands in a mask's file: a number, or red, green and blue."""
+from convolve.data.masks.coding import Value, plain
+from convolve.data.masks.values import hexadecimal
 
 NARROW = 8
 """Pixels: one cell of the finest scores that a fully convolutional network with skips adds up (FCN-8s)."""
@@ -105,7 +103,7 @@ def value_word(value: Value) -> str:
     >>> value_word(7), value_word((60, 16, 152))
     ('7', '#3c1098')
     """
-    return str(value) if isinstance(value, int) else hexadecimal(pack_colour(value))
+    return str(value) if isinstance(value, int) else hexadecimal(plain(value))
 
 
 def values_in_words(values: Iterable[Value]) -> str:

@@ -18,12 +18,11 @@ from convolve.data.decoding import BrokenImage
 from convolve.data.findings import NO_SPLIT, Inspection
 from convolve.data.inspection import inspect_dataset
 from convolve.data.masks.advice import advice_on_masks
-from convolve.data.masks.coding import decode_mask
+from convolve.data.masks.coding import Value, decode_mask
 from convolve.data.masks.findings import (
     NARROW,
     ClassPixels,
     MaskInspection,
-    Value,
     recipe_lines,
     value_word,
     values_in_words,

@@ -17,13 +17,12 @@ from convolve.data.content import mask_hashes
 from convolve.data.dataset import Dataset, Mask, Outlines, Sample
 from convolve.data.decoding import BrokenImage
 from convolve.data.masks.coding import drawn, is_grey
-from convolve.data.masks.values import MaskValues, Numbers, Storage, read_values
+from convolve.data.masks.values import AS_GREY, MaskValues, Numbers, Storage, read_values
 from convolve.progress import Progress, silent
 
 _FORM = 1
 """The number of this file's format, raised when it changes."""
 _DISTINCT = 1000
-_GREY_TO_PACKED = 0x010101
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class MaskScan:
         """Pixels of each number; of a mask of colours the grey ones alone."""
         if self.storage != "colour":
             return self.counts
-        return {value & 255: pixels for value, pixels in self.counts.items() if _is_grey(value)}
+        return {value & 255: pixels for value, pixels in self.counts.items() if (value & 255) * AS_GREY == value}
 
     def colours(self) -> dict[int, int]:
         """Pixels of each colour 0xRRGGBB."""
@@ -68,7 +67,7 @@ class MaskScan:
             return dict(by_colour)
         if self.storage == "colour":
             return self.counts
-        return {value * _GREY_TO_PACKED: pixels for value, pixels in self.counts.items() if 0 <= value < 256}
+        return {value * AS_GREY: pixels for value, pixels in self.counts.items() if 0 <= value < 256}
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,3 @@ def _total(counts: Iterable[dict[int, int]]) -> Counter[int]:
     for some in counts:
         total.update(some)
     return total
-
-
-def _is_grey(packed: int) -> bool:
-    return (packed & 255) * _GREY_TO_PACKED == packed

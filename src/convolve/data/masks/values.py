@@ -21,6 +21,9 @@ Storage: TypeAlias = Literal["grey", "palette", "colour"]
 Colour: TypeAlias = tuple[int, int, int]
 Numbers: TypeAlias = NDArray[np.integer[Any]]
 
+AS_GREY = 0x010101
+"""Times a grey value, it is that grey as a colour 0xRRGGBB."""
+
 _GREY = {"1", "L", "I", "F"}
 _OPAQUE = 128
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class SegmentationModel:
             strips = prediction.strips(source, name=image.name, progress=progress)
             return write_raster(out, strips, like=image, hw=source.hw, classes=self.classes, colours=self.colours)
 
-    def prediction(self, *, passes: int, views: Views, tile: int, seed: int) -> MapPrediction:
+    def prediction(self, *, passes: int = 0, views: Views = "none", tile: int = TILE, seed: int = 0) -> MapPrediction:
         """How maps are computed; arguments as for `segment`."""
         return MapPrediction(
             network=self.network,
@@ -222,8 +223,12 @@ def load_segmentation_model(path: Path, *, compute: Compute | None = None) -> Se
         preprocessing = PixelPreprocessing.model_validate(card["preprocessing"])
         parts = _Parts.of(card["network"], outputs=len(classes), channels=preprocessing.channels)
         temperature, facts = float(card["temperature"]), dict(card["facts"])
-        if len(colours) != len(classes) or not temperature > 0:
-            raise ValueError("classes, colours and temperature do not agree")
+        if not {part for colour in colours for part in colour} <= set(range(256)):
+            raise ValueError("colours are not from 0 to 255")
+        if len(colours) != len(classes):
+            raise ValueError(f"{len(colours)} colours for {len(classes)} classes")
+        if not 0 < temperature < inf:
+            raise ValueError(f"temperature is {temperature}")
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its description is damaged ({error})", "Restore it from a copy.") from error
     network = parts.around(parts.network())
@@ -261,6 +266,8 @@ class _Parts:
         """Those of a description; KeyError, TypeError or ValueError where it is damaged."""
         score_map = architecture["score_map"]
         height, width = map(int, architecture["image_hw"])
+        if min(height, width) < 1:
+            raise ValueError(f"image_hw is {height} x {width}")
         names = str(architecture["name"]), dict(architecture["options"])
         return cls(*names, str(score_map["name"]), dict(score_map["options"]), outputs, channels, (height, width))
 

@@ -23,6 +23,7 @@ from convolve.data.pixel_preprocessing import PixelPreprocessing
 from convolve.data.rasters import Pixels
 from convolve.deploy.segmentation.maps import Segmentation
 from convolve.deploy.segmentation.raster_output import RasterFiles
+from convolve.errors import UserError
 from convolve.run.files import write_atomically
 
 _ALLOWED = set(" -_.,()[]+=@#&")
@@ -52,7 +53,8 @@ def distinct_stems(images: Sequence[Path | str]) -> list[str]:
         stem, number = plain, 1
         while stem.casefold() in taken:
             number += 1
-            stem = f"{plain}-{number}"
+            ending = f"-{number}"
+            stem = plain[: _LONGEST - len(ending)] + ending
         taken.add(stem.casefold())
         stems.append(stem)
     return stems
@@ -118,6 +120,7 @@ def raster_files(
         spread: likewise, mutual information and deviation, which take passes or views.
 
     Raises:
+        UserError: a folder cannot be made.
         ValueError: the stem is no plain file name.
     """
     return RasterFiles(
@@ -152,7 +155,10 @@ def _plain(stem: str) -> str:
 def _place(folder: Path, kind: str, stem: str, ending: str) -> Path:
     if stem != _plain(stem):
         raise ValueError(f"{stem!r} is no plain file name: see distinct_stems")
-    (folder / kind).mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder / kind}: cannot be made: {error.strerror}", "Give another --out.") from error
     return folder / kind / f"{stem}.{ending}"
 
 

@@ -117,7 +117,7 @@ def check_members(network: PixelNetwork, members: Members) -> None:
     """
     if members.passes < 0:
         raise UserError(f"{members.passes} passes", "Give 0 for none with dropout on, or from 10 to 50.")
-    if members.passes and not any(isinstance(module, _DROPOUT) for module in network.modules()):
+    if members.passes and not any(isinstance(module, _DROPOUT) and module.p > 0 for module in network.modules()):
         raise UserError(
             "Monte-Carlo dropout: this network has no dropout, so all passes would be alike",
             "Use views=flips for its uncertainty, or train one with dropout (segment.options).",

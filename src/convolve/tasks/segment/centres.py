@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
@@ -11,14 +10,13 @@ class Centres:
     """Which one of the classes the centre pixel of a patch shows: maps of a single pixel.
 
     Args:
-        classes: K names, in the order of the outputs.
-        label_smoothing: share of the target spread over all classes, in [0, 1).
+        pixels: what is asked of the pixels of these maps.
     """
 
-    score_name = "mean_iou"
+    score_name = Pixels.score_name
 
-    def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
-        self._pixels = Pixels(classes, label_smoothing=label_smoothing)
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(N,) float32, from logits (N, K) and targets (N,), `IGNORE` among them."""

@@ -39,25 +39,29 @@ class ImageTally:
     brier: float
     ignored: int
 
+    def __add__(self, other: "ImageTally") -> "ImageTally":
+        """Both counted together, as where they are parts of one image."""
+        return ImageTally(
+            confusion=self.confusion + other.confusion,
+            reliability=self.reliability + other.reliability,
+            entropy=self.entropy + other.entropy,
+            nll=self.nll + other.nll,
+            brier=self.brier + other.brier,
+            ignored=self.ignored + other.ignored,
+        )
+
 
 def tally_image(
-    probabilities: NDArray[np.float32],
-    mask: NDArray[np.uint8],
-    *,
-    entropy: NDArray[np.float32],
-    erode: int = 0,
+    probabilities: NDArray[np.float32], mask: NDArray[np.uint8], *, entropy: NDArray[np.float32]
 ) -> ImageTally:
-    """Count the pixels of one image.
+    """Count the pixels of one image, or of some of its rows.
 
     Args:
         probabilities: (K, H, W), summing to 1; NaN only where the mask is `IGNORE`.
         mask: (H, W) class indices, or `IGNORE`.
         entropy: (H, W) predictive, nats.
-        erode: pixels so far or less from a pixel of another class count nowhere, as in the ISPRS benchmark, since
-            borders are drawn by hand and uncertain.
     """
     classes = len(probabilities)
-    mask = without_borders(mask, erode)
     counted = mask != IGNORE
     truth = mask[counted].astype(np.int64)
     some = probabilities[:, counted]
@@ -84,7 +88,7 @@ def tally_image(
 def without_borders(mask: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
     """A mask in which pixels within a circle's radius of a pixel of another class are `IGNORE`.
 
-    What is ignored already has no border of its own, and hides none.
+    Borders are drawn by hand and uncertain. What is ignored already has no border of its own, and hides none.
 
     Source: the ISPRS 2D semantic labelling contest, which erodes its reference by a disc of 3 pixels.
     """

@@ -3,6 +3,8 @@ from convolve.workflow.ladders import LADDERS, Ladder, Rung
 
 _ORDER = ("patch", "dense", "fcn-32s", "fcn-16s", "fcn-8s", "unet")
 _SAME_WEIGHTS = {"dense": "patch"}
+# Every pixel by itself would take hours for a few images; what it would take is 64 times as long, and known.
+_OPTIONS = {"patch": ("segment.options.step=8",)}
 
 LADDERS.add(
     "segment",
@@ -12,7 +14,7 @@ LADDERS.add(
         about="how scores become a map",
         section="segment",
         rungs=tuple(
-            Rung(name, (f"segment={name}",), weights_of=_SAME_WEIGHTS.get(name, ""))
+            Rung(name, (f"segment={name}", *_OPTIONS.get(name, ())), weights_of=_SAME_WEIGHTS.get(name, ""))
             for name in [
                 *(name for name in _ORDER if name in SCORE_MAPS),
                 *(name for name in SCORE_MAPS if name not in _ORDER),

@@ -14,6 +14,7 @@ from convolve.data.batch import Batches
 from convolve.data.map_batches import CropBatches, PatchBatches, WholeBatches
 from convolve.data.native_pack import NativePack
 from convolve.data.pixel_preprocessing import PixelPreprocessing
+from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
 from convolve.networks.loading import LoadReport, load_backbone
 from convolve.networks.pixel_network import PixelNetwork
@@ -35,10 +36,11 @@ from convolve.workflow.build import recipe_schedule, recipe_settings, recipe_wei
 from convolve.workflow.data import Member
 from convolve.workflow.segment.data import PreparedMasks
 
-# Larger images choose the epoch by crops of them: a whole one would take gigabytes.
-_LARGEST_WHOLE = 8_000_000
+# Of larger images some crops are judged: a whole one would take gigabytes.
+_LARGEST_WHOLE, _CROPS_JUDGED = 8_000_000, 4
 _PIXELS_JUDGED_AT_ONCE = 1_500_000
-_PATCHES_JUDGED = 4096
+PATCHES_JUDGED = 4096
+"""Of the validation images, in every epoch of a training on patches."""
 
 
 def check_map_names(recipe: Recipe) -> None:
@@ -48,6 +50,7 @@ def check_map_names(recipe: Recipe) -> None:
         UserError: an unknown name, an unknown option or a bad value.
     """
     recipe_schedule(recipe)
+    _refuse_keys_of_classes(recipe)
     if recipe.segment.name != "auto":
         checked_options(SCORE_MAPS[recipe.segment.name].build, recipe.segment.options, where="segment.options")
     if recipe.optimiser.name != "auto":
@@ -63,6 +66,17 @@ def check_map_names(recipe: Recipe) -> None:
     Pixels((), loss=loss, label_smoothing=recipe.loss.label_smoothing)
     if recipe.network.weights not in ("auto", "none", "hub") and Path(recipe.network.weights).is_file():
         read_weight_file(Path(recipe.network.weights))
+
+
+def _refuse_keys_of_classes(recipe: Recipe) -> None:
+    if recipe.data.per_class:
+        raise UserError("data.per_class: pixels have classes here, not images", "Leave it out.")
+    if recipe.data.image_size != "auto" or recipe.data.fit != "auto":
+        key = "image_size" if recipe.data.image_size != "auto" else "fit"
+        raise UserError(
+            f"data.{key}: images with masks keep their own sizes and shapes",
+            "Leave it out; segment.scale resizes them, and segment.crop is the side of what the network trains on.",
+        )
 
 
 def map_augmentation(recipe: Recipe, *, fill: Sequence[float]) -> Augmentation | None:
@@ -82,8 +96,11 @@ def crop_size(recipe: Recipe, pack: NativePack, rows: NDArray[np.int64]) -> tupl
     assert crop != "auto"  # noqa: S101
     if SCORE_MAPS[recipe.segment.name].trained_on == "patches":
         return crop, crop
-    height, width = np.ceil(pack.hw[rows].max(axis=0) * recipe.segment.scale).astype(int)
-    return min(crop, int(height)), min(crop, int(width))
+    smallest = find_architecture(recipe.network.name).smallest_side
+    largest_hw = np.ceil(pack.hw[rows].max(axis=0) * recipe.segment.scale).astype(int)
+    # What an image lacks of the network's smallest side is fill without a class.
+    height, width = (max(smallest, min(crop, int(length))) for length in largest_hw)
+    return height, width
 
 
 def map_network(
@@ -110,13 +127,13 @@ def map_network(
 
 def map_objective(recipe: Recipe, prepared: PreparedMasks, train: NDArray[np.int64]) -> Objective:
     """What is minimised: on patches the centre pixel's class alone."""
-    classes = prepared.dataset.classes
-    weights = class_weights(recipe.loss.class_weights, prepared.pack.class_pixels[train])
-    smoothing = recipe.loss.label_smoothing
-    if SCORE_MAPS[recipe.segment.name].trained_on == "patches":
-        # Patches are drawn evenly from the classes already.
-        return Centres(classes, label_smoothing=smoothing)
-    return Pixels(classes, loss=recipe.loss.name, class_weights=weights, label_smoothing=smoothing)
+    pixels = Pixels(
+        prepared.dataset.classes,
+        loss=recipe.loss.name,
+        class_weights=class_weights(recipe.loss.class_weights, prepared.pack.class_pixels[train]),
+        label_smoothing=recipe.loss.label_smoothing,
+    )
+    return Centres(pixels) if SCORE_MAPS[recipe.segment.name].trained_on == "patches" else pixels
 
 
 def map_job(
@@ -212,23 +229,41 @@ def _validation_batches(
             member.validation,
             side=crop_hw[0],
             batch_size=batch_size,
-            patches=_PATCHES_JUDGED,
+            patches=PATCHES_JUDGED,
             seed=0,
             preprocessing=preprocessing,
             augmentation=None,
             balanced=True,
         )
-    largest = float(pack.hw[member.validation].prod(axis=1).max()) * recipe.segment.scale**2
+    return judging_batches(pack, member.validation, preprocessing, crop_hw=crop_hw, at_once=_PIXELS_JUDGED_AT_ONCE)
+
+
+def judging_batches(
+    pack: NativePack,
+    rows: NDArray[np.int64],
+    preprocessing: PixelPreprocessing,
+    *,
+    crop_hw: tuple[int, int],
+    at_once: int,
+) -> Batches:
+    """Images as a whole or, if one of them is too large for that, the same few crops of each in every epoch.
+
+    Args:
+        pack: images and masks.
+        rows: (M,) of the pack, at least one.
+        preprocessing: values and scale.
+        crop_hw: of the crops.
+        at_once: pixels in a batch; an image or a crop that has more stands alone.
+    """
+    largest = float(pack.hw[rows].prod(axis=1).max()) * preprocessing.scale**2
     if largest <= _LARGEST_WHOLE:
-        return WholeBatches(pack, member.validation, preprocessing=preprocessing, largest=_PIXELS_JUDGED_AT_ONCE)
+        return WholeBatches(pack, rows, preprocessing=preprocessing, largest=at_once)
     return CropBatches(
         pack,
-        member.validation,
+        rows,
         crop_hw=crop_hw,
-        batch_size=batch_size,
+        batch_size=max(1, at_once // (crop_hw[0] * crop_hw[1])),
         seed=0,
         preprocessing=preprocessing,
-        augmentation=None,
-        sampling="uniform",
-        crops=4,
+        crops=_CROPS_JUDGED,
     )

@@ -10,6 +10,7 @@ from convolve.data.dataset import Dataset
 from convolve.data.native_pack import NativePack
 from convolve.data.survey import Survey
 from convolve.errors import UserError
+from convolve.networks.catalogue import find_architecture
 from convolve.networks.pretrained import Weights
 from convolve.networks.score_maps import SCORE_MAPS
 from convolve.recipe.schema import Recipe
@@ -21,7 +22,7 @@ from convolve.workflow.plan import Choices, changed, choose_recipe_network, choo
 _RUNG = "unet"
 _PATCH_NETWORK = "patch-net"
 # Whole images are the best crops, until one step takes seconds.
-_LARGEST_CROP = 512
+_LARGEST_CROP, _SMALLEST_CROP = 512, 32
 _PATCH, _SMALL_PATCH = 65, 33
 # Of a batch: enough for the statistics of batch norm, and few enough for many steps an epoch.
 _PIXELS_A_BATCH = 720_000
@@ -75,7 +76,7 @@ def choose_training(recipe: Recipe, dataset: Dataset, pack: NativePack, train: N
     pixels = pack.class_pixels[train]
     recipe, reasons = _choose_crops(recipe, dataset, pack, train)
     loss = "softmax" if recipe.loss.name == "auto" else recipe.loss.name
-    class_weights, reason = choose_class_weights(recipe.loss.class_weights, pixels, dataset.classes, loss=loss)
+    class_weights, reason = _class_weights(recipe, dataset, pixels, loss)
     if reason:
         reasons["loss.class_weights"] = reason
     recipe = changed(recipe, "loss", name=loss, class_weights=class_weights)
@@ -96,7 +97,8 @@ def _choose_crops(
         crop = _PATCH if min(height, width) >= 2 * _PATCH else _SMALL_PATCH
         reasons["segment.crop"] = "side of the patches"
     elif crop == "auto":
-        crop = int(min(_LARGEST_CROP, max(height, width)))
+        smallest = max(_SMALLEST_CROP, find_architecture(recipe.network.name).smallest_side)
+        crop = max(smallest, int(min(_LARGEST_CROP, max(height, width))))
         reasons["segment.crop"] = f"images are {height:.0f} x {width:.0f} pixels (median)"
     area = min(crop, height) * min(crop, width)
     sampling, reason = _sampling(
@@ -160,6 +162,13 @@ def _sampling(recipe: Recipe, dataset: Dataset, pixels: NDArray[np.int64], *, wh
     if rare and not whole:
         return "classes", f"crops are cut around rare classes as often as around others ({', '.join(rare)}: under 1 %)"
     return "uniform", ""
+
+
+def _class_weights(recipe: Recipe, dataset: Dataset, pixels: NDArray[np.int64], loss: str) -> tuple[str, str]:
+    patches = SCORE_MAPS[recipe.segment.name].trained_on == "patches"
+    if recipe.loss.class_weights == "auto" and patches and recipe.segment.sampling == "classes":
+        return "none", "as many patches are drawn of each class"
+    return choose_class_weights(recipe.loss.class_weights, pixels, dataset.classes, loss=loss)
 
 
 def _augmentations(recipe: Recipe) -> tuple[dict[str, Any], str]:

@@ -23,12 +23,14 @@ class JudgedMasks:
     Attributes:
         split: "test", or "out-of-fold" where every image is judged by the model of the fold it was held out from.
         rows: of the pack.
-        tallies: of these.
+        judges: the name of the training that each was held out from; "" for the run's own.
+        tallies: of the rows.
         results: what the task reports.
     """
 
     split: str
     rows: NDArray[np.int64]
+    judges: Sequence[str]
     tallies: Sequence[ImageTally]
     results: dict[str, Any]
 
@@ -78,4 +80,5 @@ def _judged(prepared: PreparedMasks, split: str, parts: Sequence[HeldOutMasks]) 
     told = results_on(prepared.dataset, rows, tallies)
     temperatures = [one.temperature for one in parts]
     told["temperature"] = temperatures[0] if len(parts) == 1 else temperatures
-    return JudgedMasks(split, rows, tallies, told)
+    judges = [one.member.name for one in parts for _ in one.member.held_out]
+    return JudgedMasks(split, rows, judges, tallies, told)

@@ -1,6 +1,7 @@
 """The plan of a run on masks: every choice made and measured once, written down, and read again."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from convolve.data.native_pack import NativePack
@@ -27,12 +28,14 @@ from convolve.workflow.planning import (
     say_reasons,
     write_plan,
 )
-from convolve.workflow.segment.build import check_map_names, map_job
+from convolve.workflow.segment.build import PATCHES_JUDGED, check_map_names, crop_size, map_job
 from convolve.workflow.segment.choices import choose_parts, choose_split, choose_training
 from convolve.workflow.segment.data import PreparedMasks, prepare_masks
 
 _SECONDS_A_WAY = 2.0
 _BATCHES_TIMED = 5
+# Of a training step; the way back takes about twice as long.
+_FORWARD = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +93,11 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     job.freeze()
     calibration = _calibrated(recipe, job, progress)
     say(f"computing: {calibration.chosen}, {calibration.images_per_second:.1f} crops a second")
-    speed = _speed(job, calibration)
-    crops = job.train.steps * int(recipe.train.batch_size)
-    choices = keep_budget(recipe, seconds=lambda epochs: epochs * crops / speed, trainings=len(trainings))
+    training = _seconds_of_training(recipe, job, prepared.pack, own, calibration)
+    choices = keep_budget(recipe, seconds=training, trainings=len(trainings))
     recipe = choices.recipe
     say_reasons(recipe, choices.reasons, say)
-    seconds = int(recipe.train.epochs) * crops / speed * len(trainings)
+    seconds = training(int(recipe.train.epochs)) * len(trainings)
     say(f"forecast: {recipe.train.epochs} epochs of {len(own.train)} images take about {format_duration(seconds)}")
     plan = MapPlan(
         recipe=recipe,
@@ -115,7 +117,7 @@ def measured_preprocessing(
     low, high = measure_range(pack, own.train)
     mean, std = channel_statistics(pack, own.train, low, high)
     if weights is not None and pack.channels in (1, 3):
-        mean, std = ((*values,) * (pack.channels // len(values)) for values in (weights.mean, weights.std))
+        mean, std = (_of_channels(values, pack.channels) for values in (weights.mean, weights.std))
     return PixelPreprocessing(
         channels=pack.channels,
         bands=None if recipe.data.bands == "auto" else tuple(recipe.data.bands),
@@ -125,6 +127,11 @@ def measured_preprocessing(
         std=std,
         scale=recipe.segment.scale,
     )
+
+
+def _of_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Those of weights for other channels: a grey image is to them one whose red, green and blue are equal."""
+    return values if len(values) == channels else (sum(values) / len(values),) * channels
 
 
 def _calibrated(recipe: Recipe, job: MapJob, progress: Progress) -> Calibration:
@@ -148,9 +155,20 @@ def _calibrated(recipe: Recipe, job: MapJob, progress: Progress) -> Calibration:
     )
 
 
-def _speed(job: MapJob, calibration: Calibration) -> float:
-    """Crops or patches a second, cutting and augmentation included, which calibration leaves out."""
+def _seconds_of_training(
+    recipe: Recipe, job: MapJob, pack: NativePack, own: Member, calibration: Calibration
+) -> Callable[[int], float]:
+    """How long one training of so many epochs takes, judging the validation images after each included."""
     steps = min(job.train.steps, _BATCHES_TIMED)
     started = time.perf_counter()
     crops = sum(len(job.train.batch(0, step).rows) for step in range(steps))
-    return 1 / ((time.perf_counter() - started) / crops + 1 / calibration.images_per_second)
+    # Cutting and augmentation, which calibration leaves out.
+    seconds_a_crop = (time.perf_counter() - started) / crops + 1 / calibration.images_per_second
+    epoch = job.train.steps * int(recipe.train.batch_size) * seconds_a_crop
+    if job.network.trained_on == "patches":
+        judged = PATCHES_JUDGED
+    else:
+        height, width = crop_size(recipe, pack, own.train)
+        judged = pack.hw[own.validation].prod(axis=1).sum() * recipe.segment.scale**2 / (height * width)
+    judging = float(judged) * _FORWARD / calibration.images_per_second
+    return lambda epochs: epochs * epoch + (epochs + 1) * judging

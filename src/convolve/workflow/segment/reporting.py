@@ -5,6 +5,7 @@ import io
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def report_maps(
     own = own_model(held_out, "mean_iou")
     _write_predictions(run, judged)
     model = load_segmentation_model(run.model)
-    worst, typical = _examples(model, prepared, judged[0]) if judged else ([], [])
+    worst, typical = _examples(run, prepared, judged[0]) if judged else ([], [])
     recipe, dataset = plan.recipe, prepared.dataset
     write_segmentation_report(
         run.report,
@@ -73,17 +74,20 @@ def report_maps(
     )
 
 
-def _examples(
-    model: SegmentationModel, prepared: PreparedMasks, judged: JudgedMasks
-) -> tuple[list[PixelExample], list[PixelExample]]:
-    """The worst images, and some around the median, by the run's own model."""
+def _examples(run: Run, prepared: PreparedMasks, judged: JudgedMasks) -> tuple[list[PixelExample], list[PixelExample]]:
+    """The worst images, and some around the median, each by the model that it was held out from."""
+
+    @cache
+    def model_of(judge: str) -> SegmentationModel:
+        return load_segmentation_model(Run(run.member(judge) if judge else run.folder).model)
+
     scores = judged.results["per_image"]
     ranked = [place for place in np.argsort([_rank(one) for one in scores], kind="stable") if _rank(scores[place]) <= 1]
     middle = max(0, len(ranked) // 2 - _TYPICAL // 2)
     worst, typical = ranked[:_WORST], ranked[max(middle, _WORST) : max(middle, _WORST) + _TYPICAL]
 
     def example(place: int) -> PixelExample:
-        row = int(judged.rows[place])
+        row, model = int(judged.rows[place]), model_of(judged.judges[place])
         image, found = prepared.pack.image(row), scores[place]
         segmentation = model.segment(image, valid=prepared.pack.valid(row))
         return PixelExample(

@@ -1,8 +1,10 @@
 """One training on masks: the network, its temperature, and how it fared on the images held out."""
 
+import operator
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +13,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convolve.data.dataset import IGNORE
-from convolve.data.map_batches import WholeBatches
 from convolve.data.native_pack import NativePack
 from convolve.deploy.segmentation.model import SegmentationModel, describe_pixel_network, load_segmentation_model
 from convolve.deploy.segmentation.uncertainty import Views
-from convolve.networks.score_maps import SCORE_MAPS
 from convolve.progress import Progress
+from convolve.randomness import numpy_generator
 from convolve.run.folder import Run
 from convolve.run.tensors import read_tensors, write_tensors
 from convolve.tasks.classify.one_label import OneLabel
 from convolve.tasks.segment.pixels import Pixels
-from convolve.tasks.segment.tally import ImageTally, from_tensors, tally_image, to_tensors
+from convolve.tasks.segment.tally import ImageTally, from_tensors, tally_image, to_tensors, without_borders
 from convolve.training.inference import compute_outputs
 from convolve.training.maps import MapJob, fit_maps
 from convolve.training.starts import Outcome
 from convolve.workflow.data import Member
 from convolve.workflow.planning import Say, check_weights
 from convolve.workflow.results import TrainingFacts
-from convolve.workflow.segment.build import map_job
+from convolve.workflow.segment.build import crop_size, judging_batches, map_job
 from convolve.workflow.segment.data import PreparedMasks
 from convolve.workflow.segment.planning import MapPlan
 
@@ -37,6 +38,7 @@ _TRAINED = "trained"
 # Of validation images, evenly spread: their pixels are many, and alike within an image.
 _CALIBRATED_ON, _BY_PATCHES = 64, 8
 _PIXELS_AN_IMAGE = 5000
+_CROP_BY_PATCHES = (256, 256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +115,17 @@ def tally_rows(
         passes: whose mean is judged, see `SegmentationModel.segment`.
         views: likewise.
     """
+    prediction = model.prediction(passes=passes, views=views)
     tallies = []
     for number, row in enumerate(rows.tolist()):
-        segmentation = model.segment(
-            pack.image(row), valid=pack.valid(row), passes=passes, views=views, name=f"image {row}"
-        )
-        tallies.append(
-            tally_image(segmentation.probabilities, pack.mask(row), entropy=segmentation.entropy, erode=erode)
-        )
+        mask = without_borders(pack.mask(row), erode)
+        with model.source(pack.image(row), pack.valid(row)) as source:
+            # By strips, so that no map of a large image is ever whole in memory.
+            parts = [
+                tally_image(strip.probabilities, mask[strip.top :][: len(strip.labels)], entropy=strip.entropy)
+                for strip in prediction.strips(source, name=f"image {row}")
+            ]
+        tallies.append(reduce(operator.add, parts))
         progress("testing", number + 1, len(rows))
     return tallies
 
@@ -139,7 +144,7 @@ def _train(
 def _fit(job: MapJob, plan: MapPlan, prepared: PreparedMasks, member: Member) -> Outcome:
     result = fit_maps(job)
     classes = prepared.dataset.classes
-    patches = SCORE_MAPS[plan.recipe.segment.name].trained_on == "patches"
+    patches = job.network.trained_on == "patches"
     most = _BY_PATCHES if patches else _CALIBRATED_ON
     rows = member.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
@@ -163,9 +168,11 @@ def _fit(job: MapJob, plan: MapPlan, prepared: PreparedMasks, member: Member) ->
 def _validation_pixels(
     job: MapJob, plan: MapPlan, prepared: PreparedMasks, rows: NDArray[np.int64], classes: Sequence[str]
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Some pixels' logits (M, K) and classes (M,), and the figures of the whole maps of these images."""
-    batches = WholeBatches(prepared.pack, rows, preprocessing=plan.preprocessing, largest=1)
-    generator = np.random.default_rng(0)
+    """Some pixels' logits (M, K) and classes (M,), and the figures of the maps of these images, or of crops."""
+    patches = job.network.trained_on == "patches"
+    crop_hw = _CROP_BY_PATCHES if patches else crop_size(plan.recipe, prepared.pack, rows)
+    batches = judging_batches(prepared.pack, rows, plan.preprocessing, crop_hw=crop_hw, at_once=1)
+    generator = numpy_generator("calibration pixels")
     judge = Pixels(classes)
     logits, truth = [], []
 

@@ -11,7 +11,7 @@ from convolve.data.augment.transform import TRANSFORMS, Stage, Uniforms, per_ima
 class Hue:
     """Turn the colour circle: torchvision's `adjust_hue`. Wrong where colour is the label.
 
-    Grey images stay as they are.
+    Images that are not RGB stay as they are.
 
     Args:
         strength: the largest turn, as a share of the circle; turns are uniform in [-strength, strength].
@@ -25,7 +25,7 @@ class Hue:
 
     def apply(self, images: Tensor, uniforms: Uniforms) -> Tensor:
         """(N, C, H, W): in HSV, hue + turn."""
-        if images.shape[1] == 1:
+        if images.shape[1] != 3:
             return images
         value = images.amax(dim=1, keepdim=True)
         chroma = value - images.amin(dim=1, keepdim=True)

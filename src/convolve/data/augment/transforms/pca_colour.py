@@ -23,7 +23,7 @@ class PcaColour:
 
     Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012,
     section 4.1. The paper multiplies by eigenvalues, not by their roots, so the unit counts: it is [0, 1], as in every
-    implementation since. Grey images stay as they are.
+    implementation since. Images that are not RGB stay as they are.
 
     Args:
         std: standard deviation of the normal numbers that the eigenvalues are multiplied by.
@@ -54,7 +54,7 @@ class PcaColour:
 
     def apply(self, images: Tensor, uniforms: Uniforms) -> Tensor:
         """(N, C, H, W): value + sum over i of alpha_i lambda_i p_i."""
-        if images.shape[1] == 1:
+        if images.shape[1] != 3:
             return images
         normal = ndtri(np.maximum(uniforms, 2.0**-54))  # a uniform number of exactly 0 would give minus infinity
         added = (normal[:, :, None] * self._colours).sum(axis=1)

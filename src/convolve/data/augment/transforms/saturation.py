@@ -8,7 +8,8 @@ from convolve.data.augment.transform import TRANSFORMS, Stage, Uniforms, luma, p
 
 @TRANSFORMS.register("saturation")
 class Saturation:
-    """Move colours away from grey or towards it: torchvision's `adjust_saturation`. Grey images stay as they are.
+    """Move colours away from grey or towards it: torchvision's `adjust_saturation`. Images that are not RGB stay
+    as they are.
 
     Args:
         strength: factors on the distance are uniform in [1 - strength, 1 + strength].
@@ -22,7 +23,7 @@ class Saturation:
 
     def apply(self, images: Tensor, uniforms: Uniforms) -> Tensor:
         """(N, C, H, W): grey + factor x (value - grey), pixel by pixel."""
-        if images.shape[1] == 1:
+        if images.shape[1] != 3:
             return images
         factors = per_image(1 + self._strength * (2 * uniforms[:, 0] - 1), images)
         return (images * factors).add_(luma(images).mul_(1 - factors)).clamp_(0, 1)

@@ -9,7 +9,7 @@ from convolve.faces.cli.terminal import print_json, print_table
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="two or more finished runs")],
+    runs: Annotated[list[Path], typer.Argument(help="two or more finished runs of one task")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Lay runs side by side: figures, settings that differ, and whether the difference is more than chance.

@@ -9,7 +9,9 @@ from convolve.faces.cli.terminal import print_json, print_table, progress_bar, s
 
 @app.command()
 def ladder(
-    name: Annotated[str, typer.Argument(help="which ladder: transfer, or segment for masks")],
+    name: Annotated[
+        str, typer.Argument(help="transfer (ways to begin), or segment (ways from scores to a map, for masks)")
+    ],
     source: Annotated[str, typer.Argument(help="images, or a recipe (.toml), or a first key=value")],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value, laid over the recipe")] = None,
     budget: Annotated[str, typer.Option(help="time for all rungs together, such as 15m; default: the recipe's")] = "",

@@ -18,11 +18,14 @@ _SHOWN = 5
 
 @app.command()
 def look(
-    data: Annotated[str, typer.Argument(help="folder, archive, table or IDX file, or a built-in name")],
+    data: Annotated[str, typer.Argument(help="folder, archive, table, IDX or COCO file, or a built-in name")],
     html: Annotated[Path | None, typer.Option(help="draw it as a page, in this file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Say what is in a data set: counts, sizes, broken files, duplicates, leaks between splits.
+
+    Of masks it says what their values were taken to mean, with the lines of a recipe that say the same, and how many
+    pixels and regions each class has.
 
     Example: convolve look photos/ --html look.html
     """

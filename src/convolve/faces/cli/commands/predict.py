@@ -20,7 +20,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="a run's folder, or a model.safetensors")],
     images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="a table with a column a class")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="a table with a column a class; not of masks")] = False,
     out: Annotated[
         Path | None, typer.Option(help="masks: the folder of the files; default: predicted", show_default=False)
     ] = None,
@@ -29,7 +29,7 @@ def predict(
     passes: Annotated[int, typer.Option(min=0, help="masks: so many passes with dropout on, and their mean")] = 0,
     views: Annotated[str, typer.Option(help="masks: mean over copies: none, mirror, flips or turns")] = "none",
 ) -> None:
-    """Say what images show. Exit code 1 if any image failed; the others are predicted all the same.
+    """Say what images show, or map it. Exit code 1 if any image failed; the others are predicted all the same.
 
     With a model of masks, every image gets files: classes (as a palette PNG), an overlay, and what else is asked for.
     GeoTIFFs get GeoTIFFs that lie where the image lies, whatever their size.

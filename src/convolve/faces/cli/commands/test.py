@@ -10,13 +10,18 @@ from convolve.faces.cli.terminal import print_json, print_table, progress_bar
 @app.command(name="test")
 def judge(
     run: Annotated[Path, typer.Argument(help="a finished run's folder")],
-    data: Annotated[str | None, typer.Option(help="other images than it was trained on")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="other images, with their classes or masks; default: its own")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     passes: Annotated[int, typer.Option(min=0, help="masks: so many passes with dropout on, and their mean")] = 0,
     views: Annotated[str, typer.Option(help="masks: mean over copies: none, mirror, flips or turns")] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="the figures as one JSON object")] = False,
 ) -> None:
     """Judge a run's model on images it was not trained on.
+
+    Of masks: mean IoU and the figures of every class, over all pixels that have one, and how many of the errors lie
+    where it is least certain.
 
     Example: convolve test runs/first --data photos-of-june/
     """

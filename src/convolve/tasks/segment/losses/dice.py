@@ -1,5 +1,5 @@
+import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from convolve.data.dataset import IGNORE
 from convolve.tasks.segment.losses import PIXEL_LOSSES, PixelLoss
@@ -16,9 +16,9 @@ def dice_loss(logits: Tensor, targets: Tensor, *, class_weights: Tensor | None, 
 
     Source: Milletari, Navab and Ahmadi, "V-Net", 3DV 2016, section 3, with P and T in place of their squares.
     """
-    labelled = targets != IGNORE
-    probabilities = logits.softmax(dim=1) * labelled[:, None]
-    truth = F.one_hot(targets.masked_fill(~labelled, 0), logits.shape[1]).movedim(-1, 1) * labelled[:, None]
+    probabilities = logits.softmax(dim=1) * (targets != IGNORE)[:, None]
+    # Compared, since one_hot takes 8 bytes for each pixel and class; `IGNORE` is no class.
+    truth = targets[:, None] == torch.arange(logits.shape[1], device=targets.device)[:, None, None]
     pixels = truth.sum(dim=(0, 2, 3))
     overlap = (probabilities * truth).sum(dim=(0, 2, 3))
     sizes = probabilities.sum(dim=(0, 2, 3)) + pixels
