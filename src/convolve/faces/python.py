@@ -14,6 +14,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from convolve.data.findings import Inspection
 from convolve.data.inspection import inspect_dataset
+from convolve.data.masks.inspection import MaskInspection, inspect_masks
+from convolve.data.masks.settling import MaskOptions, settle_masks
 from convolve.data.reading import read_dataset
 from convolve.deploy.loading import AnyModel
 from convolve.errors import UserError
@@ -88,8 +90,10 @@ def load(path: str | Path) -> AnyModel:
     return find_model(Path(path))
 
 
-def look(data: str | Path, *, progress: Progress = silent) -> Inspection:
+def look(data: str | Path, *, progress: Progress = silent) -> Inspection | MaskInspection:
     """Say what is in a data set: counts, sizes, broken files, duplicates, leaks between splits.
+
+    Of masks also what their values mean, and how many pixels each class has.
 
     Args:
         data: a folder, an archive, a table, an IDX file or a built-in name.
@@ -98,7 +102,10 @@ def look(data: str | Path, *, progress: Progress = silent) -> Inspection:
     Raises:
         UserError: it cannot be read.
     """
-    return inspect_dataset(read_dataset(str(data), missing="skip"), progress=progress)
+    dataset = read_dataset(str(data), missing="skip")
+    if dataset.has_masks:
+        return inspect_masks(settle_masks(dataset, MaskOptions(), progress), progress=progress)
+    return inspect_dataset(dataset, progress=progress)
 
 
 def assignments_of(settings: Mapping[str, Any]) -> list[str]:

@@ -161,7 +161,7 @@ class ScheduleSection(Named):
     options: dict[str, Option] = Field(default_factory=dict, description="the schedule's own options")
 
 
-class LossSection(Section):
+class LossSection(Named):
     """What is minimised."""
 
     name: Literal["auto", "softmax", "focal", "dice", "softmax+dice"] = Field(

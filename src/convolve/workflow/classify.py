@@ -89,6 +89,7 @@ CLASSIFY: Work[Plan, Prepared, HeldOut] = Work(
     train_member=train_member,
     evaluate=evaluate_run,
     report=report_run,
+    resolve=lambda opened, recipe, progress: recipe_for(opened, recipe),
     check=_check,
     decode=_decode,
     share_weights=_share_weights,

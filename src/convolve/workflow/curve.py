@@ -89,7 +89,13 @@ def learning_curve(
         if name not in STARTS:
             raise unknown_name("rung", name, STARTS)
     recipe = recipe.model_copy(update={"folds": 0})
-    opened = _with_test_split(open_data(recipe.data, progress, recipe.masks), say)
+    opened = open_data(recipe.data, progress, recipe.masks)
+    if opened.dataset.has_masks:
+        raise UserError(
+            f"{recipe.data.path}: a learning curve of masks is not there yet",
+            "Train on fewer images by hand; `convolve ladder segment` compares ways on all of them.",
+        )
+    opened = _with_test_split(opened, say)
     resolved = recipe_for(opened, recipe).recipe.start.name
     names = list(dict.fromkeys(rungs)) or [_usual_rung(recipe, resolved)]
     request = {"recipe": json.loads(recipe.model_dump_json()), "rungs": names, "draws": draws}

@@ -10,7 +10,7 @@ from convolve.recipe.file import make_recipe, read_recipe, write_recipe
 from convolve.recipe.schema import Recipe
 from convolve.recipe.values import override
 from convolve.workflow.data import open_data
-from convolve.workflow.planning import recipe_for
+from convolve.workflow.work import work_of
 
 
 def recipe_from(source: str, settings: Sequence[str] = ()) -> Recipe:
@@ -39,5 +39,6 @@ def recipe_text(recipe: Recipe, progress: Progress) -> str:
     Raises:
         UserError: the data cannot be used.
     """
-    choices = recipe_for(open_data(recipe.data, progress, recipe.masks), recipe)
+    opened = open_data(recipe.data, progress, recipe.masks)
+    choices = work_of(opened.dataset, recipe.task).resolve(opened, recipe, progress)
     return write_recipe(choices.recipe, choices.reasons)

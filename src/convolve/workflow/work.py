@@ -10,6 +10,7 @@ from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
 from convolve.run.folder import Run
 from convolve.workflow.data import Divided, Member, Opened
+from convolve.workflow.plan import Choices
 from convolve.workflow.planning import AnyPlan, Say
 from convolve.workflow.results import TrainingFacts
 
@@ -29,6 +30,7 @@ class Work(Generic[P, D, F]):
         train_member: one training, or what is left to do of it.
         evaluate: the run's results, plain JSON values.
         report: writes the report and the table of predictions.
+        resolve: the recipe with every choice made that needs no measuring.
         check: finds every part that a recipe names, and raises UserError where one does not suit.
         decode: puts the decoded images into the cache, so that no training is charged for it.
         share_weights: gives a run with a plan the weights of a finished run, so that it is left to test.
@@ -42,6 +44,7 @@ class Work(Generic[P, D, F]):
     train_member: Callable[[Run, P, D, Member, Progress, Say], F]
     evaluate: Callable[[P, D, Sequence[F]], dict[str, Any]]
     report: Callable[[Run, P, D, Sequence[F], dict[str, Any]], None]
+    resolve: Callable[[Opened, Recipe, Progress], Choices]
     check: Callable[[Recipe, Opened], None]
     decode: Callable[[Recipe, Opened, Progress], None]
     share_weights: Callable[[Run, Run, P], None]

@@ -84,7 +84,12 @@ def test_a_run_on_masks_begins_where_another_ended(finished, scenes, elsewhere):
 
 
 @pytest.mark.parametrize(
-    ("start", "moving"), [(("start=features",), set()), (("start=finetune", "start.options.stages=1"), {"2"})]
+    ("start", "moving"),
+    [
+        (("start=features",), set()),
+        # As tests/training/test_maps.py has it, here from the command line.
+        pytest.param(("start=finetune", "start.options.stages=1"), {"2"}, marks=pytest.mark.slow),
+    ],
 )
 def test_frozen_stages_stay_bit_identical(finished, scenes, elsewhere, start, moving):
     weights = f"network.weights={finished / 'model.safetensors'}"

@@ -142,7 +142,7 @@ def _without(
     """All but the rows that are broken, each of which becomes a problem."""
     rows = [row for row in range(len(scans)) if row not in broken]
     problems = [
-        Problem(dataset.samples[row].name, f"{_mask(dataset, row)}{why}") for row, why in broken.items()
+        Problem(dataset.samples[row].name, f"left out: {_mask(dataset, row)}{why}") for row, why in broken.items()
     ]
     if not rows:
         raise UserError(

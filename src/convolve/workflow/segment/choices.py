@@ -20,6 +20,11 @@ from convolve.workflow.own_weights import with_own_weights
 from convolve.workflow.plan import Choices, changed, choose_recipe_network, choose_recipe_weights, plan_splits
 
 _RUNG = "unet"
+_ONLY_CLASSES = {
+    "per_class": "Leave it out.",
+    "image_size": "Images keep their sizes; segment.scale resizes them, and segment.crop is what is trained on.",
+    "fit": "Leave it out: images keep their sizes.",
+}
 _PATCH_NETWORK = "patch-net"
 # Whole images are the best crops, until one step takes seconds.
 _LARGEST_CROP, _SMALLEST_CROP = 512, 32
@@ -34,7 +39,14 @@ _ADAMW_LR = 1e-3
 
 
 def choose_split(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, dict[str, str]]:
-    """Choose the shares of the splits; maps take long to train, so there is cross-validation only on demand."""
+    """Choose the shares of the splits; maps take long to train, so there is cross-validation only on demand.
+
+    Raises:
+        UserError: a key of the data has no meaning for masks, or one fold.
+    """
+    for key, instead in _ONLY_CLASSES.items():
+        if getattr(recipe.data, key) not in ("auto", 0):
+            raise UserError(f"data.{key} is for images with one answer each, not for masks", instead)
     if recipe.folds == "auto":
         recipe = recipe.model_copy(update={"folds": 0})
     return plan_splits(recipe, dataset)

@@ -17,6 +17,7 @@ from convolve.training.compute import Compute, choose_device
 from convolve.training.maps import MapJob
 from convolve.workflow.budget import keep_budget
 from convolve.workflow.data import Member, Opened
+from convolve.workflow.plan import Choices
 from convolve.workflow.planning import (
     AnyPlan,
     Say,
@@ -71,28 +72,59 @@ def read_map_plan(run: Run) -> MapPlan:
     return MapPlan(preprocessing=PixelPreprocessing.model_validate(kept["preprocessing"]), **plan_parts(kept))
 
 
-def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[MapPlan, PreparedMasks]:
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """A recipe with every choice made that needs no measuring, and what was looked at for it."""
+
+    recipe: Recipe
+    reasons: dict[str, str]
+    prepared: PreparedMasks
+    trainings: list[Member]
+    weights: Weights | None
+
+
+def map_recipe_for(opened: Opened, recipe: Recipe, progress: Progress) -> Choices:
+    """The recipe with every choice made that needs no measuring; masks are decoded for it.
+
+    Raises:
+        UserError: the recipe does not suit the data.
+    """
+    chosen = _choose(recipe, opened, progress)
+    return Choices(chosen.recipe, chosen.reasons)
+
+
+def _choose(recipe: Recipe, opened: Opened, progress: Progress) -> _Chosen:
     # Names are checked before the images are decoded: a typing error should not cost a minute.
     check_map_names(recipe)
     recipe, reasons = choose_split(recipe, opened.dataset)
     prepared = prepare_masks(recipe, opened, progress)
-    say_problems(prepared, say)
     trainings = recipe_members(recipe, prepared)
     own = trainings[-1]
     check_rows(own)
-    choices, weights = choose_parts(recipe, opened.dataset, prepared.pack)
-    reasons |= choices.reasons
-    choices = choose_training(choices.recipe, opened.dataset, prepared.pack, own.train)
-    reasons |= choices.reasons
-    recipe = choices.recipe
-    preprocessing = measured_preprocessing(recipe, prepared.pack, own, weights)
+    parts, weights = choose_parts(recipe, opened.dataset, prepared.pack)
+    choices = choose_training(parts.recipe, opened.dataset, prepared.pack, own.train)
+    return _Chosen(
+        recipe=choices.recipe,
+        reasons=reasons | parts.reasons | choices.reasons,
+        prepared=prepared,
+        trainings=trainings,
+        weights=weights,
+    )
+
+
+def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say: Say) -> tuple[MapPlan, PreparedMasks]:
+    chosen = _choose(recipe, opened, progress)
+    recipe, reasons, prepared, trainings = chosen.recipe, chosen.reasons, chosen.prepared, chosen.trainings
+    own = trainings[-1]
+    say_problems(prepared, say)
+    preprocessing = measured_preprocessing(recipe, prepared.pack, own, chosen.weights)
     say_reasons(recipe, reasons, say)
     job = map_job(recipe, prepared, preprocessing, own, Compute(), run.folder, progress)
     if job.loaded is not None:
         say(f"weights: {job.loaded.sentence}")
     job.freeze()
     calibration = _calibrated(recipe, job, progress)
-    say(f"computing: {calibration.chosen}, {calibration.images_per_second:.1f} crops a second")
+    say(f"computing: {calibration.chosen}, {calibration.images_per_second:.1f} {job.network.trained_on} a second")
     training = _seconds_of_training(recipe, job, prepared.pack, own, calibration)
     choices = keep_budget(recipe, seconds=training, trainings=len(trainings))
     recipe = choices.recipe

@@ -6,7 +6,7 @@ from convolve.workflow.segment.choices import choose_split
 from convolve.workflow.segment.data import PreparedMasks, prepare_masks
 from convolve.workflow.segment.judging import evaluate_maps
 from convolve.workflow.segment.ladder_page import map_ladder_table, write_map_ladder
-from convolve.workflow.segment.planning import MapPlan, make_or_read_map_plan
+from convolve.workflow.segment.planning import MapPlan, make_or_read_map_plan, map_recipe_for
 from convolve.workflow.segment.reporting import report_maps
 from convolve.workflow.segment.training import HeldOutMasks, share_weights, train_map_member
 from convolve.workflow.work import Work
@@ -27,6 +27,7 @@ SEGMENT: Work[MapPlan, PreparedMasks, HeldOutMasks] = Work(
     train_member=train_map_member,
     evaluate=evaluate_maps,
     report=report_maps,
+    resolve=map_recipe_for,
     check=_check,
     decode=_decode,
     share_weights=share_weights,

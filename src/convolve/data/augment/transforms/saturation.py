@@ -8,8 +8,7 @@ from convolve.data.augment.transform import TRANSFORMS, Stage, Uniforms, luma, p
 
 @TRANSFORMS.register("saturation")
 class Saturation:
-    """Move colours away from grey or towards it: torchvision's `adjust_saturation`. Images that are not RGB stay
-    as they are.
+    """Move colours away from grey or towards it: torchvision's `adjust_saturation`. Only of RGB images.
 
     Args:
         strength: factors on the distance are uniform in [1 - strength, 1 + strength].

@@ -11,6 +11,7 @@ from convolve.faces.cli.terminal import print_json, print_table, progress_bar, s
 if TYPE_CHECKING:
     from convolve.data.dataset import Dataset
     from convolve.data.findings import Copies, Inspection, Spread
+    from convolve.recipe.schema import MasksSection
 
 # A terminal is for the gist; --html and --json have all of it.
 _SHOWN = 5
@@ -19,6 +20,9 @@ _SHOWN = 5
 @app.command()
 def look(
     data: Annotated[str, typer.Argument(help="folder, archive, table, IDX or COCO file, or a built-in name")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="masks: key=value of what their values mean, as masks.coding=binary")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="draw it as a page, in this file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
@@ -32,12 +36,14 @@ def look(
     from convolve.data.inspection import inspect_dataset
     from convolve.data.reading import read_dataset
     from convolve.see.report.page import write_inspection
+    from convolve.workflow.recipes import recipe_from
 
     if html is not None and not html.absolute().parent.is_dir():
         raise UserError(f"--html {html}: there is no folder {html.parent}")
-    dataset = read_dataset(data, missing="skip")
+    recipe = recipe_from(data, settings or [])
+    dataset = read_dataset(recipe.data.path, missing="skip")
     if dataset.has_masks:
-        _look_at_masks(dataset, html, as_json=as_json)
+        _look_at_masks(dataset, recipe.masks, html, as_json=as_json)
         return
     with progress_bar() as progress:
         inspection = inspect_dataset(dataset, progress=progress)
@@ -55,14 +61,14 @@ def look(
         print(f"* {sentence}")
 
 
-def _look_at_masks(dataset: "Dataset", html: Path | None, *, as_json: bool) -> None:
+def _look_at_masks(dataset: "Dataset", masks: "MasksSection", html: Path | None, *, as_json: bool) -> None:
     from convolve.data.masks.inspection import inspect_masks
     from convolve.data.masks.settling import MaskOptions, settle_masks
     from convolve.see.mask_summary import class_table, lines
     from convolve.see.report.segmentation_inspection import write_mask_inspection
 
     with progress_bar() as progress:
-        dataset = settle_masks(dataset, MaskOptions(), progress)
+        dataset = settle_masks(dataset, MaskOptions(**masks.model_dump()), progress)
         found = inspect_masks(dataset, progress=progress)
     if html is not None:
         write_mask_inspection(html, found, dataset)
