@@ -139,7 +139,7 @@ class SegmentationModel:
         """An image with the bands that the network takes; arguments and errors as for `segment`."""
         bands = self.preprocessing.bands
         if not isinstance(image, Path) and image.ndim == 3 and image.shape[2] == self.preprocessing.channels:
-            bands = None  # chosen already, as in packs
+            bands = tuple(range(1, self.preprocessing.channels + 1))  # chosen already, as in packs; none is alpha
         with open_source(image, bands=bands) as source:
             if valid is not None and valid.shape != source.hw:
                 raise BrokenImage(f"valid is {valid.shape}, and the image {source.hw}")

@@ -109,7 +109,7 @@ class MapPrediction:
         hw = (tile.height, tile.width)
         pixels, valid = source.read(tile.top, tile.left, *hw)
         maps = torch.zeros(self._depth, *hw)
-        maps[self.classes + _VALID] = 1 if valid is None else torch.from_numpy(valid).float()
+        maps[self.classes + _VALID] = 1 if valid is None else torch.tensor(valid, dtype=torch.float32)
         if valid is not None and not valid.any():
             return maps
         unit = self.preprocessing.to_unit(with_channels(pixels, self.preprocessing.channels), valid)[None]
