@@ -126,6 +126,11 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Note(Problem):
+    """Something worth knowing, for which nothing was left out."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Images with their targets, as a reader found them.
 
@@ -134,7 +139,7 @@ class Dataset:
         form: the format it was read as, for example "class folders".
         classes: names; a target's index points here. Sorted, unless the format has an order of its own.
         samples: in an order that is the same on every machine.
-        problems: what was left out.
+        problems: what was left out, and notes.
         proposed_test_share: the share a built-in set's authors keep for testing, where they say so.
         licence: of the images, where it is known.
         coding: what the values of masks mean; None until they were looked at (`data.masks.settling`), and where the

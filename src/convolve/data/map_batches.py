@@ -3,6 +3,7 @@
 Each is a function of (seed, epoch, step) alone. Targets are int64, with `IGNORE` where nothing counts.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, TypeAlias
@@ -199,15 +200,24 @@ class WholeBatches:
         rows: (M,) the pack's rows that are used.
         preprocessing: values and scale.
         largest: pixels in a batch after scaling; an image that has more stands alone.
+        smallest: sides after scaling are at least so long; smaller images are continued to the right and below with
+            the fill and `IGNORE`.
     """
 
     def __init__(
-        self, pack: NativePack, rows: NDArray[np.int64], *, preprocessing: PixelPreprocessing, largest: int
+        self,
+        pack: NativePack,
+        rows: NDArray[np.int64],
+        *,
+        preprocessing: PixelPreprocessing,
+        largest: int,
+        smallest: int = 1,
     ) -> None:
         self._pack = pack
         self._preprocessing = preprocessing
         self._groups: list[list[int]] = []
-        self._sizes = {int(row): (int(pack.hw[row, 0]), int(pack.hw[row, 1])) for row in rows}
+        least = math.ceil(smallest / preprocessing.scale)
+        self._sizes = {int(row): (max(least, int(pack.hw[row, 0])), max(least, int(pack.hw[row, 1]))) for row in rows}
         for row in rows.tolist():
             h, w = preprocessing.scaled_hw(self._sizes[row])
             group = self._groups[-1] if self._groups else []

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convolve.data.content import content_hashes, dataset_fingerprint
-from convolve.data.dataset import Dataset, ImageArray, Problem, Sample, Split, labels_of
+from convolve.data.dataset import Dataset, ImageArray, Note, Problem, Sample, Split, labels_of
 from convolve.data.masks.settling import MaskOptions, settle_masks
 from convolve.data.pack import Pack, channel_statistics, drop_broken, pack
 from convolve.data.preprocessing import Preprocessing
@@ -92,9 +92,14 @@ class Divided:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that was left out: rows of tables, and images that cannot be decoded."""
+        """What was left out - rows of tables, images that cannot be decoded - and notes."""
         broken = [Problem(self.dataset.samples[row].name, reason) for row, reason in sorted(self.broken.items())]
         return (*self.dataset.problems, *broken)
+
+    @property
+    def left_out(self) -> tuple[Problem, ...]:
+        """The problems that are no notes."""
+        return tuple(problem for problem in self.problems if not isinstance(problem, Note))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import TypeAdapter
 
-from convolve.data.dataset import class_counts
+from convolve.data.dataset import Note, class_counts
 from convolve.data.preprocessing import Preprocessing
 from convolve.errors import UserError, shown
 from convolve.networks.loading import LoadReport
@@ -246,9 +246,12 @@ def check_weights(run: Run, plan: AnyPlan, loaded: LoadReport | None) -> None:
 
 
 def say_problems(prepared: Divided, say: Say) -> None:
-    """Tell what was left out, if anything was."""
-    if prepared.problems:
-        say(f"left out: {shown([f'{one.where}: {one.what}' for one in prepared.problems])}")
+    """Tell what was left out, if anything was, and what was noted."""
+    if prepared.left_out:
+        say(f"left out: {shown([f'{one.where}: {one.what}' for one in prepared.left_out])}")
+    for one in prepared.problems:
+        if isinstance(one, Note):
+            say(f"{one.where}: {one.what}")
 
 
 def check_rows(member: Member) -> None:
@@ -260,7 +263,7 @@ def check_rows(member: Member) -> None:
     if len(member.train) == 0 or len(member.validation) == 0:
         raise UserError(
             f"{len(member.train)} images are left for training and {len(member.validation)} for choosing",
-            "Add images, or keep fewer aside (data.validation, data.test).",
+            "Add images, or change the shares kept for choosing (data.validation) and for testing (data.test).",
         )
 
 

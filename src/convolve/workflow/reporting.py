@@ -125,8 +125,8 @@ def _data_summary(plan: Plan, prepared: Prepared, member: Member) -> DataSummary
         images={split: len(some) for split, some in rows.items() if len(some)},
         unlabelled=len(member.unlabelled),
         licence=dataset.licence,
-        left_out=[(problem.where, problem.what) for problem in prepared.problems[:_PROBLEMS_SHOWN]],
-        left_out_count=len(prepared.problems),
+        left_out=[(problem.where, problem.what) for problem in prepared.left_out[:_PROBLEMS_SHOWN]],
+        left_out_count=len(prepared.left_out),
         duplicates=len(prepared.hashes) - len(set(prepared.hashes)),
         split_by="group" if grouped else "",
     )

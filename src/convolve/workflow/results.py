@@ -128,7 +128,7 @@ def told_of_training(
         "start": plan.recipe.start.name,
         "classes": list(prepared.dataset.classes),
         "images": int(prepared.usable.sum()),
-        "left_out": len(prepared.problems),
+        "left_out": len(prepared.left_out),
         "trained_parameters": own.trained_parameters,
         "train_images": own.train_images,
         "epochs": own.epochs,

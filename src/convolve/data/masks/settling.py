@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from convolve.data.dataset import IGNORE, Dataset, Mask, MaskCoding, Problem
+from convolve.data.dataset import IGNORE, Dataset, Mask, MaskCoding, Note, Problem
 from convolve.data.masks import diagnosis
 from convolve.data.masks.class_tables import ClassTable, tables_beside
 from convolve.data.masks.coding import class_of_values, plain
@@ -51,7 +51,7 @@ def settle_masks(dataset: Dataset, options: MaskOptions, progress: Progress = si
         notes = declared.notes
     dataset, scans = _without(dataset, scans, _of_another_kind(scans, coding))
     found = _Found(scans, classes, coding)
-    problems = [Problem("masks", what) for what in (*notes, *found.transparent(), *found.undeclared(), *found.absent())]
+    problems = [Note("masks", what) for what in (*notes, *found.transparent(), *found.undeclared(), *found.absent())]
     found.check(dataset.name)
     settled, _ = _without(replace(dataset, classes=classes, coding=coding), scans, found.empty())
     return replace(settled, problems=(*settled.problems, *problems))

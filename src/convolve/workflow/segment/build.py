@@ -171,7 +171,7 @@ def map_job(
         loaded=loaded,
         objective=map_objective(recipe, prepared, member.train),
         train=_training_batches(recipe, prepared.pack, member, preprocessing, crop_hw),
-        validation=_validation_batches(recipe, prepared.pack, member, preprocessing, crop_hw),
+        validation=_validation_batches(recipe, prepared.pack, member, preprocessing, crop_hw, network),
         train_images=len(member.train),
         validation_images=len(member.validation),
         normalise=preprocessing.normalise,
@@ -218,7 +218,12 @@ def _training_batches(
 
 
 def _validation_batches(
-    recipe: Recipe, pack: NativePack, member: Member, preprocessing: PixelPreprocessing, crop_hw: tuple[int, int]
+    recipe: Recipe,
+    pack: NativePack,
+    member: Member,
+    preprocessing: PixelPreprocessing,
+    crop_hw: tuple[int, int],
+    network: PixelNetwork,
 ) -> Batches:
     """The same in every epoch."""
     batch_size = recipe.train.batch_size
@@ -235,7 +240,14 @@ def _validation_batches(
             augmentation=None,
             balanced=True,
         )
-    return judging_batches(pack, member.validation, preprocessing, crop_hw=crop_hw, at_once=_PIXELS_JUDGED_AT_ONCE)
+    return judging_batches(
+        pack,
+        member.validation,
+        preprocessing,
+        crop_hw=crop_hw,
+        at_once=_PIXELS_JUDGED_AT_ONCE,
+        smallest=network.smallest_side,
+    )
 
 
 def judging_batches(
@@ -245,6 +257,7 @@ def judging_batches(
     *,
     crop_hw: tuple[int, int],
     at_once: int,
+    smallest: int,
 ) -> Batches:
     """Images as a whole or, if one of them is too large for that, the same few crops of each in every epoch.
 
@@ -254,10 +267,11 @@ def judging_batches(
         preprocessing: values and scale.
         crop_hw: of the crops.
         at_once: pixels in a batch; an image or a crop that has more stands alone.
+        smallest: side that the network takes, pixels.
     """
     largest = float(pack.hw[rows].prod(axis=1).max()) * preprocessing.scale**2
     if largest <= _LARGEST_WHOLE:
-        return WholeBatches(pack, rows, preprocessing=preprocessing, largest=at_once)
+        return WholeBatches(pack, rows, preprocessing=preprocessing, largest=at_once, smallest=smallest)
     return CropBatches(
         pack,
         rows,

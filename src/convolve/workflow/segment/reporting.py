@@ -144,8 +144,8 @@ def _data_summary(plan: MapPlan, prepared: PreparedMasks, member: Rows) -> DataS
         counts={split: (prepared.pack.class_pixels[some] > 0).sum(axis=0).tolist() for split, some in rows.items()},
         images={split: len(some) for split, some in rows.items()},
         licence=dataset.licence,
-        left_out=[(problem.where, problem.what) for problem in prepared.problems[:_PROBLEMS_SHOWN]],
-        left_out_count=len(prepared.problems),
+        left_out=[(problem.where, problem.what) for problem in prepared.left_out[:_PROBLEMS_SHOWN]],
+        left_out_count=len(prepared.left_out),
         duplicates=len(prepared.hashes) - len(set(prepared.hashes)),
         split_by="group" if any(sample.group is not None for sample in dataset.samples) else "",
     )

@@ -21,7 +21,6 @@ from convolve.randomness import numpy_generator
 from convolve.run.folder import Run
 from convolve.run.tensors import read_tensors, write_tensors
 from convolve.tasks.classify.one_label import OneLabel
-from convolve.tasks.segment.pixels import Pixels
 from convolve.tasks.segment.tally import ImageTally, from_tensors, tally_image, to_tensors, without_borders
 from convolve.training.inference import compute_outputs
 from convolve.training.maps import MapJob, fit_maps
@@ -38,6 +37,7 @@ _TRAINED = "trained"
 # Of validation images, evenly spread: their pixels are many, and alike within an image.
 _CALIBRATED_ON, _BY_PATCHES = 64, 8
 _PIXELS_AN_IMAGE = 5000
+_TIMED = 5
 _CROP_BY_PATCHES = (256, 256)
 
 
@@ -68,9 +68,8 @@ def train_map_member(
             (folder / "checkpoint.safetensors").unlink(missing_ok=True)
         # Testing may take longer than training, patch by patch above all, and is a step of its own.
         model = load_segmentation_model(files.model, compute=plan.calibration.chosen)
-        started = time.monotonic()
         tallies = tally_rows(model, prepared.pack, member.held_out, erode=plan.recipe.segment.erode, progress=progress)
-        seconds = (time.monotonic() - started) / len(tallies) if tallies else None
+        seconds = _prediction_seconds(model, prepared.pack, member.held_out)
         stacked = to_tensors(tallies, len(prepared.dataset.classes))
         write_tensors(kept, "tallies", stacked, files.read(_TRAINED) | {"prediction_seconds": seconds})
     tensors, card = read_tensors(kept, "tallies")
@@ -130,6 +129,16 @@ def tally_rows(
     return tallies
 
 
+def _prediction_seconds(model: SegmentationModel, pack: NativePack, rows: NDArray[np.int64]) -> float | None:
+    """Mean time to predict one of a few images, after one that warms up; None where there is none."""
+    times = []
+    for row in [*rows[:1], *rows[:_TIMED]]:
+        started = time.perf_counter()
+        model.segment(pack.image(row), valid=pack.valid(row))
+        times.append(time.perf_counter() - started)
+    return float(np.mean(times[1:])) if times else None
+
+
 def _train(
     run: Run, plan: MapPlan, prepared: PreparedMasks, member: Member, folder: Path, progress: Progress
 ) -> Outcome:
@@ -148,12 +157,12 @@ def _fit(job: MapJob, plan: MapPlan, prepared: PreparedMasks, member: Member) ->
     most = _BY_PATCHES if patches else _CALIBRATED_ON
     rows = member.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
-    logits, truth, figures = _validation_pixels(job, plan, prepared, rows, classes)
+    logits, truth = _validation_pixels(job, plan, prepared, rows)
     verb = "fine-tuned from pre-trained weights" if job.tuning else "trained from random values"
     unit = "patches around single pixels" if patches else "crops of the images with their masks"
     return Outcome(
         temperature=OneLabel(classes).fit_temperature(logits, truth),
-        validation=result.best | figures,
+        validation=result.best,
         chosen_on=f"{job.validation_images} validation images, after epoch {result.best_epoch}",
         trained_parameters=sum(p.numel() for p in job.network.trained.parameters() if p.requires_grad),
         train_images=job.train_images,
@@ -166,27 +175,24 @@ def _fit(job: MapJob, plan: MapPlan, prepared: PreparedMasks, member: Member) ->
 
 
 def _validation_pixels(
-    job: MapJob, plan: MapPlan, prepared: PreparedMasks, rows: NDArray[np.int64], classes: Sequence[str]
-) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Some pixels' logits (M, K) and classes (M,), and the figures of the maps of these images, or of crops."""
+    job: MapJob, plan: MapPlan, prepared: PreparedMasks, rows: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """Logits (M, K) and classes (M,) of some pixels of these images."""
     patches = job.network.trained_on == "patches"
     crop_hw = _CROP_BY_PATCHES if patches else crop_size(plan.recipe, prepared.pack, rows)
-    batches = judging_batches(prepared.pack, rows, plan.preprocessing, crop_hw=crop_hw, at_once=1)
+    smallest = job.network.smallest_side
+    batches = judging_batches(prepared.pack, rows, plan.preprocessing, crop_hw=crop_hw, at_once=1, smallest=smallest)
     generator = numpy_generator("calibration pixels")
-    judge = Pixels(classes)
-    logits, truth = [], []
 
     def condense(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         places = np.flatnonzero((targets != IGNORE).numpy().ravel())
         some = torch.from_numpy(generator.choice(places, min(len(places), _PIXELS_AN_IMAGE), replace=False))
-        logits.append(outputs.movedim(1, -1).reshape(-1, outputs.shape[1])[some])
-        truth.append(targets.ravel()[some])
-        return judge.condense(outputs, targets)
+        return outputs.movedim(1, -1).reshape(-1, outputs.shape[1])[some], targets.ravel()[some]
 
-    condensed = compute_outputs(
+    pixels = compute_outputs(
         job.network, batches, job.normalise, job.compute, condense=condense, progress=job.progress, what="calibrating"
     )
-    return torch.cat(logits), torch.cat(truth), judge.evaluate(condensed.outputs, condensed.targets)
+    return pixels.outputs, pixels.targets
 
 
 def _model(job: MapJob, plan: MapPlan, prepared: PreparedMasks, outcome: Outcome, member: Member) -> SegmentationModel:

@@ -110,7 +110,11 @@ def _sizes(found: "Inspection", *, fit: bool = True) -> Iterator[str]:
 
 
 def _faults(found: "Inspection") -> Iterator[str]:
-    for what, entries in (("broken", found.broken), ("left out", found.problems)):
+    from convolve.data.dataset import Note
+
+    notes = [problem for problem in found.problems if isinstance(problem, Note)]
+    left_out = [problem for problem in found.problems if not isinstance(problem, Note)]
+    for what, entries in (("broken", found.broken), ("left out", left_out), ("noted", notes)):
         if entries:
             yield f"{what}: {len(entries)}"
             yield from (f"  {problem.where}: {problem.what}" for problem in entries[:_SHOWN])
