@@ -2,6 +2,7 @@
 
 import json
 from itertools import product
+from types import MappingProxyType
 
 import pytest
 from scipy.stats import rankdata, wilcoxon
@@ -21,7 +22,7 @@ FIGURES = {
 }
 
 
-def judged(folder, mean_ious, *, task="segment"):
+def judged(folder, mean_ious, *, task="segment", groups=MappingProxyType({})):
     """The files of a finished run that comparing reads, by hand."""
     folder.mkdir()
     run = Run(folder)
@@ -29,8 +30,8 @@ def judged(folder, mean_ious, *, task="segment"):
     run.write("plan", {"recipe": {"seed": 0, "loss": {"name": folder.name}}})
     results = {"task": task, "network": "residual", "start": "scratch", "seconds": 1.0, "test": FIGURES}
     run.write("results", results)
-    rows = [f"{name},test,0.8,{value}" for name, value in mean_ious.items()]
-    run.predictions.write_text("\n".join(["image,judged,pixel_accuracy,mean_iou", *rows]) + "\n")
+    rows = [f"{name},{groups.get(name, '')},test,0.8,{value}" for name, value in mean_ious.items()]
+    run.predictions.write_text("\n".join(["image,group,judged,pixel_accuracy,mean_iou", *rows]) + "\n")
     return run
 
 
@@ -92,3 +93,15 @@ def test_runs_of_different_tasks_are_refused(tmp_path):
     other.write("results", results | {"task": "classify", "test": FIGURES | figures})
     with pytest.raises(UserError, match=r"runs of different tasks: .*one \(segment\), .*other \(classify\)"):
         compare_runs([one, other])
+
+
+def test_images_of_one_group_count_once(tmp_path):
+    groups = {f"{number}.png": f"site {number // 4}" for number in range(8)}
+    first = {name: 0.5 + number / 64 for number, name in enumerate(groups)}
+    second = dict.fromkeys(groups, 0.5)
+    one = judged(tmp_path / "one", first, groups=groups)
+    other = judged(tmp_path / "other", second, groups=groups)
+    test = compare_runs([one, other])["tests"][0]
+    assert (test["n"], test["units"], test["better_in"]) == (2, "groups of images", [2, 0])
+    # Of two differences, both signs alike come up in half of all cases.
+    assert test["p_value"] == pytest.approx(0.5)

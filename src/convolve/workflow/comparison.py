@@ -1,6 +1,7 @@
 """`convolve compare`: runs side by side, with a paired test where they judged the same images."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
@@ -89,12 +90,19 @@ def _mcnemar_test(one: Run, other: Run) -> dict[str, Any] | None:
 
 
 def _signed_rank_test(one: Run, other: Run) -> dict[str, Any] | None:
-    """Wilcoxon's signed-rank test on the mean IoU of each image that both judged."""
-    first, second = _predictions(one, "mean_iou"), _predictions(other, "mean_iou")
+    """Wilcoxon's signed-rank test on the mean IoU of each image that both judged, or of each group of images.
+
+    Images of one group (a site, a recording) are alike, so that their differences count once, by their mean.
+    """
+    first, second, groups = _predictions(one, "mean_iou"), _predictions(other, "mean_iou"), _predictions(one, "group")
     shared = sorted(name for name in first.keys() & second.keys() if first[name] and second[name])
     if not shared:
         return None
-    differences = np.array([float(first[name]) - float(second[name]) for name in shared])
+    by_unit: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for name in shared:
+        by_unit[groups[name], "" if groups[name] else name].append(float(first[name]) - float(second[name]))
+    differences = np.array([np.mean(values) for values in by_unit.values()])
+    units = "images" if len(by_unit) == len(shared) else "groups of images"
     better_first, better_second = int((differences > 0).sum()), int((differences < 0).sum())
     p_value = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
     # As the test has it: which of the two is ahead by ranks, whatever single images do to the mean.
@@ -108,11 +116,12 @@ def _signed_rank_test(one: Run, other: Run) -> dict[str, Any] | None:
     )
     return {
         "runs": [str(one.folder), str(other.folder)],
-        "n": len(shared),
+        "n": len(differences),
+        "units": units,
         "better_in": [better_first, better_second],
         "rank_sum": rank_sum,
         "p_value": p_value,
-        "words": f"{verdict} on {len(shared)} images: a higher mean IoU on {better_first} by the first, on "
+        "words": f"{verdict} on {len(differences)} {units}: a higher mean IoU on {better_first} by the first, on "
         f"{better_second} by the second (Wilcoxon's signed-rank test, p = {p_value:.2g})",
     }
 

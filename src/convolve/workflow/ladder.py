@@ -273,7 +273,7 @@ def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> l
                 "p_value": largest,
                 "more_than_chance": real,
                 "better": better if real else None,
-                "words": f"{verdict} on {test['n']:,} images: {told} (p = {largest:.2g})",
+                "words": f"{verdict} on {test['n']:,} {test.get('units', 'images')}: {told} (p = {largest:.2g})",
             }
         )
     return corrected

@@ -155,8 +155,17 @@ def _sampling(report: SegmentationReport, recipe: Mapping[str, Any]) -> Iterator
     around = ", cut around classes that are drawn first" if segment.get("sampling") == "classes" else ""
     yield (
         f"It was trained on {network.trained_on} of {network.crop} x {network.crop} pixels{scaled}{around}, with "
-        f"{loss.get('name', 'softmax')} loss over the pixels that have a class."
+        f"{loss.get('name', 'softmax')} loss over the pixels that have a class{_weights_in_words(loss)}."
     )
+
+
+def _weights_in_words(loss: Mapping[str, Any]) -> str:
+    """How pixels of rare classes count, from a recipe's table of the loss."""
+    return {
+        "sqrt": ", weighted by the inverse root of their class's frequency",
+        "balanced": ", weighted by the inverse of their class's frequency",
+        "median-frequency": ", weighted by median frequency balancing (Eigen and Fergus 2015)",
+    }.get(loss.get("class_weights", "none"), "")
 
 
 def _evaluation(report: SegmentationReport) -> Iterator[str]:

@@ -41,7 +41,7 @@ def report_maps(
     """Write `report.html` and `predictions.csv`."""
     judged = judge_maps(plan, prepared, held_out)
     own = own_model(held_out, "mean_iou")
-    _write_predictions(run, judged)
+    _write_predictions(run, prepared, judged)
     model = load_segmentation_model(run.model)
     worst, typical = _examples(run, prepared, judged[0]) if judged else ([], [])
     recipe, dataset = plan.recipe, prepared.dataset
@@ -108,14 +108,16 @@ def _rank(found: dict[str, Any]) -> float:
     return 2.0 if found["mean_iou"] is None else float(found["mean_iou"])
 
 
-def _write_predictions(run: Run, judged: Sequence[JudgedMasks]) -> None:
+def _write_predictions(run: Run, prepared: PreparedMasks, judged: Sequence[JudgedMasks]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "judged", "pixel_accuracy", "mean_iou"])
+    writer.writerow(["image", "group", "judged", "pixel_accuracy", "mean_iou"])
     for one in judged:
-        for found in one.results["per_image"]:
-            figures = (found["pixel_accuracy"], found["mean_iou"])
-            writer.writerow([found["name"], one.split, *("" if value is None else f"{value:.6f}" for value in figures)])
+        for row, found in zip(one.rows.tolist(), one.results["per_image"], strict=True):
+            figures = [
+                "" if value is None else f"{value:.6f}" for value in (found["pixel_accuracy"], found["mean_iou"])
+            ]
+            writer.writerow([found["name"], prepared.dataset.samples[row].group or "", one.split, *figures])
     write_atomically(run.predictions, text.getvalue())
 
 
