@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from convolve.tasks.segment.pixels import Pixels
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -35,6 +34,7 @@ from convolve.data.reading import read_dataset
 from convolve.networks.pixel_network import PixelNetwork
 from convolve.networks.score_maps.building import build_network, build_pixel_network
 from convolve.progress import silent
+from convolve.tasks.segment.pixels import Pixels
 from convolve.training.calibrate import calibrate, candidates
 from convolve.training.optimisers import OPTIMISERS, parameter_groups
 
@@ -128,14 +128,7 @@ def main() -> None:
     packed = pack_native(dataset, hashes=content_hashes(dataset), progress=silent)
     crop_hw = tuple(int(side) for side in packed.hw[train].max(axis=0))
     preprocessing = PixelPreprocessing(channels=3, low=(0,) * 3, high=(255,) * 3, mean=_MEAN, std=_STD)
-    augmentation = build_augmentation(
-        {
-            name: value
-            for name, value in with_preset({"preset": "scenes"}).items()
-            if name in ("flip_horizontal", "scale")
-        },
-        fill=[0, 0, 0],
-    )
+    augmentation = build_augmentation({"flip_horizontal": True, "scale": 0.25}, fill=[0, 0, 0])
     batches = CropBatches(
         packed,
         train,
