@@ -14,7 +14,13 @@ LADDERS.add(
         about="how scores become a map",
         section="segment",
         rungs=tuple(
-            Rung(name, (f"segment={name}", *_OPTIONS.get(name, ())), weights_of=_SAME_WEIGHTS.get(name, ""))
+            Rung(
+                name,
+                (f"segment={name}", *_OPTIONS.get(name, ())),
+                # Testing patch by patch takes longer than all else; it comes last, and takes no other rung's time.
+                quick=SCORE_MAPS[name].trained_on == "crops",
+                weights_of=_SAME_WEIGHTS.get(name, ""),
+            )
             for name in [
                 *(name for name in _ORDER if name in SCORE_MAPS),
                 *(name for name in SCORE_MAPS if name not in _ORDER),
