@@ -44,8 +44,8 @@ _MEAN, _STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 class Scenes(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Image and mask files as the reference serves them: decoded and transformed one by one."""
 
-    def __init__(self, pairs: list[tuple[Path, Path]], crop_hw: tuple[int, int]) -> None:
-        self.pairs = pairs
+    def __init__(self, pairs: list[tuple[Path, Path]], crop_hw: tuple[int, int], classes: int) -> None:
+        self.pairs, self.classes = pairs, classes
         smaller = min(crop_hw)
         self.transform = v2.Compose(
             [
@@ -64,7 +64,9 @@ class Scenes(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = self.pairs[index]
         picture = Image.open(image).convert("RGB")
-        classes = tv_tensors.Mask(torch.from_numpy(np.array(Image.open(mask))))
+        values = np.array(Image.open(mask))
+        # Void has the value after the last class.
+        classes = tv_tensors.Mask(torch.from_numpy(np.where(values < self.classes, values, 255).astype(np.uint8)))
         return self.transform(picture, classes)
 
 
@@ -144,8 +146,8 @@ def main() -> None:
         (path, path.parent.parent / "trainannot" / f"{path.stem}.png")
         for path in sorted((given.folder / "train").glob("*.jpg"))
     ]
-    scenes = Scenes(pairs, crop_hw)
     classes = dataset.classes
+    scenes = Scenes(pairs, crop_hw, len(classes))
     torch.manual_seed(0)
     backbone = build_network("timm:tf_efficientnet_lite0", {}, outputs=len(classes), channels=3, image_hw=crop_hw)
     network = build_pixel_network("unet", {}, backbone, outputs=len(classes), channels=3, image_hw=crop_hw)
