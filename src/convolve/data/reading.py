@@ -15,6 +15,7 @@ _NETPBM = [".ppm", ".pgm", ".pbm", ".pnm"]
 IMAGE_SUFFIXES = frozenset([*_PHOTOS, *_NETPBM])
 """What files must end with, in small letters, to be taken for images."""
 
+_LARGEST_LIST = 64 << 20
 _CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin"}
 _DOCUMENTS = {"readme", "license", "licence", "copying", "notice", "citation", "authors", "changelog"}
 _SPLIT_WORDS: dict[str, Split] = {
@@ -114,6 +115,27 @@ def read_path(path: Path, *, called: str) -> Dataset:
         forms = " as well as ".join(reader.form for reader in answers)
         raise UserError(f"{called}: this is {forms}", "Name the file or the folder inside that is meant.")
     return answers[0].read(str(path))
+
+
+def list_lines(file: Path, *, called: str) -> list[str]:
+    """The lines of a small text file that lists images.
+
+    Args:
+        file: UTF-8, of at most 64 MiB.
+        called: the file, in messages.
+
+    Raises:
+        UserError: it is larger, or no UTF-8 text.
+    """
+    size = file.stat().st_size
+    if size > _LARGEST_LIST:
+        raise UserError(f"{called}: {size:,} bytes are no list of names", "Is it another file?")
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        broken = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{called}, line {broken}: not UTF-8 text", "Save the list in UTF-8.") from error
 
 
 def is_image_file(name: str) -> bool:

@@ -99,10 +99,19 @@ def test_the_side_of_patches_goes_by_the_shorter_side_of_the_images(hw, side):
 )
 def test_crops_are_whole_images_up_to_512_a_side(hw, settings, crop, crops, batch_size):
     dataset, pack = data(hw)
-    chosen, _ = trained(recipe("network=residual", *settings), dataset, pack)
+    parts, _ = choose_parts(recipe("network=residual", *settings), dataset, pack)
+    # Many images, so that their number limits nothing.
+    chosen = choose_training(parts.recipe, dataset, pack, np.arange(400) % 4).recipe
     assert (chosen.segment.crop, chosen.segment.crops, chosen.train.batch_size) == (crop, crops, batch_size)
     scaled = [round(side * chosen.segment.scale) for side in hw]
     assert crop_size(chosen, pack, np.arange(4)) == (min(crop, scaled[0]), min(crop, scaled[1]))
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(4, 2), (27, 3), (64, 8), (128, 16), (1000, 16)])
+def test_few_images_come_in_small_batches_so_that_an_epoch_has_eight_steps(images, batch_size):
+    dataset, pack = data((40, 60))
+    parts, _ = choose_parts(recipe("network=residual"), dataset, pack)
+    assert choose_training(parts.recipe, dataset, pack, np.arange(images) % 4).recipe.train.batch_size == batch_size
 
 
 @pytest.mark.parametrize(("images", "epochs"), [(4, 120), (200, 120), (367, 65), (6000, 8)])

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from convolve.data.dataset import Split
 from convolve.data.masks.pairing import Pair
-from convolve.data.reading import IMAGE_SUFFIXES, MissingFile, split_of_word
+from convolve.data.reading import IMAGE_SUFFIXES, MissingFile, list_lines, split_of_word
 from convolve.errors import UserError
 
 _ENDING = f"(?:{'|'.join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))})"
 # Names may hold blanks, so what ends an image's path is its ending.
 _LINE = re.compile(rf"(\S.*?{_ENDING})[\s,;]+(\S.*?{_ENDING})", re.IGNORECASE)
 _START_BYTES = 4096
-_MOST_BYTES = 64 << 20
 
 
 def list_files(folder: Path) -> dict[Path, Split]:
@@ -60,15 +59,7 @@ def _starts_with_a_pair(file: Path) -> bool:
 
 def _lines(file: Path) -> Iterator[tuple[str, str, str]]:
     """Where each line is, its image and its mask."""
-    if file.stat().st_size > _MOST_BYTES:
-        raise UserError(f"{file.name}: {file.stat().st_size:,} bytes are no list of images", "Is it another file?")
-    content = file.read_bytes()
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        broken = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{file.name}, line {broken}: not UTF-8 text", "Save the list in UTF-8.") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(list_lines(file, called=file.name), start=1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.strip())

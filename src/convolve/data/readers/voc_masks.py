@@ -10,7 +10,7 @@ from PIL import Image
 
 from convolve.data.dataset import IGNORE, Dataset, Mask, MaskCoding, Problem, Sample, Split
 from convolve.data.masks.class_tables import tables_beside
-from convolve.data.reading import READERS, MissingFile, is_clutter, is_image_file, name_below, split_of_word
+from convolve.data.reading import READERS, MissingFile, is_clutter, is_image_file, list_lines, name_below, split_of_word
 from convolve.errors import UserError, shown
 
 VOC_CLASSES = (
@@ -20,7 +20,6 @@ VOC_CLASSES = (
 
 _IMAGES, _MASKS, _LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
 _VOC_NAME = re.compile(r"(\d{4}_)?\d{6}")
-_MAX_LIST_BYTES = 64 << 20
 
 
 def voc_colours(count: int) -> tuple[tuple[int, int, int], ...]:
@@ -153,17 +152,10 @@ def _listed(folder: Path) -> dict[str, tuple[Split | None, str]]:
 
 def _lines(file: Path) -> Iterable[tuple[str, str]]:
     """Each name in a list, and where it stands."""
-    if file.stat().st_size > _MAX_LIST_BYTES:
-        raise UserError(f"{file.name}: {file.stat().st_size:,} bytes are no list of names", "Is it another file?")
-    content = file.read_bytes()
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        broken = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{_LISTS}/{file.name}, line {broken}: not UTF-8 text", "Write one name a line.") from error
-    for number, line in enumerate(lines, start=1):
+    called = f"{_LISTS}/{file.name}"
+    for number, line in enumerate(list_lines(file, called=called), start=1):
         if name := line.strip():
-            yield Path(name).stem if is_image_file(name) else name, f"{_LISTS}/{file.name}, line {number}"
+            yield Path(name).stem if is_image_file(name) else name, f"{called}, line {number}"
 
 
 def _unlisted(masks: dict[str, Path]) -> dict[str, tuple[Split | None, str]]:

@@ -31,6 +31,7 @@ _LARGEST_CROP, _SMALLEST_CROP = 512, 32
 _PATCH, _SMALL_PATCH = 65, 33
 # Of a batch: enough for the statistics of batch norm, and few enough for many steps an epoch.
 _PIXELS_A_BATCH = 720_000
+_STEPS_AN_EPOCH = 8
 _PATCHES_A_BATCH, _PATCHES_AN_EPOCH, _EPOCHS_OF_PATCHES = 128, 20_000, 10
 _MOST_CROPS = 16
 _CROPS_A_TRAINING = 24_000
@@ -123,12 +124,18 @@ def _choose_crops(
         usual = _PATCHES_AN_EPOCH / len(train) if patches else height * width / area
         crops = int(np.clip(round(usual), 1, _PATCHES_AN_EPOCH if patches else _MOST_CROPS))
     if batch_size == "auto":
-        batch_size = _PATCHES_A_BATCH if patches else int(np.clip(round(_PIXELS_A_BATCH / area), 2, 16))
+        batch_size = _PATCHES_A_BATCH if patches else _batch_of_crops(area, len(train) * crops)
     if epochs == "auto":
         usual_epochs = int(np.clip(round(_CROPS_A_TRAINING / (len(train) * crops)), 8, 120))
         epochs = _EPOCHS_OF_PATCHES if patches else usual_epochs
     recipe = changed(recipe, "segment", crop=crop, sampling=sampling, crops=crops)
     return changed(recipe, "train", epochs=epochs, batch_size=batch_size), reasons
+
+
+def _batch_of_crops(area: float, crops: int) -> int:
+    """Crops of so many pixels that make a batch, of so many an epoch: few images need small batches for many steps."""
+    largest = max(2, min(16, crops // _STEPS_AN_EPOCH))
+    return int(np.clip(round(_PIXELS_A_BATCH / area), 2, largest))
 
 
 def _optimiser(recipe: Recipe) -> dict[str, Any]:
