@@ -28,15 +28,18 @@ class Batch:
 
     Attributes:
         images: (N, C, H, W) float32 in [0, 1], RGB or grey, not normalised.
-        targets: what the task packed: (N,) int64 class indices, or (N, K) float32 in {0, 1} for several labels.
+        targets: what the task packed: (N,) int64 class indices, (N, K) float32 in {0, 1} for several labels, or
+            (N, M, 6) float32 boxes (`data.boxes.targets`).
         rows: (N,) int64, the samples' numbers in the pack; augmentation draws by them.
         blend: how the images were mixed, or None.
+        extras: what else the network takes of each image, (N, ...) each.
     """
 
     images: Tensor
     targets: Tensor
     rows: NDArray[np.int64]
     blend: Blend | None = None
+    extras: tuple[Tensor, ...] = ()
 
 
 class Batches(Protocol):

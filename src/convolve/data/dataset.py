@@ -71,7 +71,37 @@ class Mask:
     source: Path | ImageArray | Outlines
 
 
-Target: TypeAlias = ClassLabel | ClassLabels | Mask
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One annotated object.
+
+    Attributes:
+        index: its class, an index into `Dataset.classes`.
+        corners: left, top, right, bottom in pixels from the upright image's top left corner, continuous: a box around
+            the whole of an image is (0, 0, width, height). Within the image, right > left, bottom > top.
+        kind: "object"; "difficult": one that need not be found and is no false alarm (VOC); "crowd": a region with any
+            number of objects of the class, in which detections of it count nowhere (COCO).
+    """
+
+    index: int
+    corners: tuple[float, float, float, float]
+    kind: Literal["object", "difficult", "crowd"] = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """The objects of an image; none are an answer as well.
+
+    Attributes:
+        hw: height and width of the upright image, pixels.
+        objects: in the annotation's order.
+    """
+
+    hw: tuple[int, int]
+    objects: tuple[Box, ...]
+
+
+Target: TypeAlias = ClassLabel | ClassLabels | Mask | Boxes
 
 IGNORE = 255
 """In decoded masks: a pixel that has no class and counts nowhere, not in the loss, not in any figure."""
@@ -161,6 +191,11 @@ class Dataset:
         return any(isinstance(sample.target, Mask) for sample in self.samples)
 
     @property
+    def has_boxes(self) -> bool:
+        """Whether objects have boxes and classes, rather than images."""
+        return any(isinstance(sample.target, Boxes) for sample in self.samples)
+
+    @property
     def several_labels(self) -> bool:
         """Whether an image may have several labels (or none)."""
         return any(isinstance(sample.target, ClassLabels) for sample in self.samples)
@@ -180,12 +215,14 @@ class Dataset:
 
 
 def labels_of(sample: Sample) -> tuple[int, ...]:
-    """The class indices of a sample: one, any number where a sample has several labels, none for a mask."""
+    """The class indices of a sample, each once, ascending: of several labels or boxes any number, of a mask none."""
     match sample.target:
         case ClassLabel(index):
             return (index,)
         case ClassLabels(indices):
             return indices
+        case Boxes(_, objects):
+            return tuple(sorted({one.index for one in objects}))
         case Mask():
             return ()
 

@@ -110,6 +110,36 @@ class SegmentSection(Named):
     )
 
 
+class DetectSection(Named):
+    """Where objects have boxes: what finds them, at which size."""
+
+    name: str = Field("auto", description="a rung of the ladder: rcnn, fast, faster or onestage; auto = faster")
+    options: dict[str, Option] = Field(default_factory=dict, description="the rung's own options")
+    side: Auto | Annotated[int, Field(ge=32, le=16384)] = Field(
+        "auto", description="longest side of an image at the network's input, pixels; auto = by the boxes' sizes"
+    )
+    crop: Auto | Annotated[int, Field(ge=32, le=4096)] = Field(
+        "auto", description="side of training crops and of tiles where the input is larger; auto = whole up to 1024"
+    )
+    anchor_sizes: Auto | list[Annotated[float, Field(gt=0)]] = Field(
+        "auto", description="square roots of the anchors' areas, pixels of the input; auto = by the boxes"
+    )
+    anchor_ratios: Auto | list[Annotated[float, Field(gt=0)]] = Field(
+        "auto", description="heights of the anchors by their widths; auto = by the boxes"
+    )
+    proposals: Literal["fast", "quality"] = Field(
+        "fast", description="for rcnn and fast: how thorough selective search is"
+    )
+    nms_iou: float = Field(
+        0.5, gt=0, le=1, description="of two boxes of a class that overlap more, the less probable one is dropped"
+    )
+    soft_nms: Literal["none", "linear", "gaussian"] = Field(
+        "none", description="linear or gaussian: overlapping boxes lose probability instead"
+    )
+    min_probability: float = Field(0.01, ge=0, lt=1, description="less probable boxes are dropped")
+    max_boxes: int = Field(100, ge=1, le=10000, description="at most so many boxes an image, or a tile")
+
+
 class NetworkSection(Named):
     """The network and the weights it starts from."""
 
@@ -195,9 +225,12 @@ class Recipe(Section):
     """Everything that decides a training."""
 
     data: DataSection
-    task: Literal["auto", "classify", "segment"] = Field("auto", description="what to predict; auto = by the data")
+    task: Literal["auto", "classify", "segment", "detect"] = Field(
+        "auto", description="what to predict; auto = by the data"
+    )
     masks: MasksSection = Field(default_factory=MasksSection)
     segment: SegmentSection = Field(default_factory=SegmentSection)
+    detect: DetectSection = Field(default_factory=DetectSection)
     network: NetworkSection = Field(default_factory=NetworkSection)
     start: StartSection = Field(default_factory=StartSection)
     train: TrainSection = Field(default_factory=TrainSection)
