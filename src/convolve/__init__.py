@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convolve.errors import UserError
+    from convolve.faces.detector import ObjectDetector
     from convolve.faces.estimators import ImageClassifier
     from convolve.faces.python import load, look, train
     from convolve.faces.segmenter import ImageSegmenter
@@ -15,11 +16,22 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["ImageClassifier", "ImageSegmenter", "Recipe", "UserError", "__version__", "load", "look", "train"]
+__all__ = [
+    "ImageClassifier",
+    "ImageSegmenter",
+    "ObjectDetector",
+    "Recipe",
+    "UserError",
+    "__version__",
+    "load",
+    "look",
+    "train",
+]
 
 _HOMES = {
     "ImageClassifier": "convolve.faces.estimators",
     "ImageSegmenter": "convolve.faces.segmenter",
+    "ObjectDetector": "convolve.faces.detector",
     "Recipe": "convolve.recipe.schema",
     "UserError": "convolve.errors",
     "load": "convolve.faces.python",

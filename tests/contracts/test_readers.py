@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convolve.data.dataset import labels_of
+from convolve.data.dataset import Boxes, Note, labels_of
 from convolve.data.decoding import decode
 from convolve.data.masks.settling import MaskOptions, settle_masks
-from convolve.data.reading import READERS, read_dataset
+from convolve.data.reading import READERS, BoxReader, read_dataset
 from convolve.errors import UserError
 
 NAMES = list(READERS)
+BOX_NAMES = [name for name in NAMES if isinstance(READERS[name], BoxReader)]
 
 LISTING = """
 import json, sys
@@ -41,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_there_are_readers() -> None:
     assert len(NAMES) >= 6
+    assert len(BOX_NAMES) == 4
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,7 +57,7 @@ def test_its_example_is_a_whole_data_set(name: str, folder: Path) -> None:
     names = [sample.name for sample in dataset.samples]
     assert len(set(names)) == len(names) >= 2
     assert not any("\\" in sample_name for sample_name in names)
-    assert dataset.problems == ()
+    assert all(isinstance(problem, Note) for problem in dataset.problems)
     if dataset.has_masks:  # which classes there are is in the masks' values
         dataset = settle_masks(dataset, MaskOptions())
     else:
@@ -65,6 +67,18 @@ def test_its_example_is_a_whole_data_set(name: str, folder: Path) -> None:
     for sample in dataset.samples[:20]:
         pixels = decode(sample.image, channels=1)
         assert (pixels.dtype, pixels.ndim) == (np.uint8, 3)
+        if isinstance(sample.target, Boxes):
+            assert sample.target.hw == pixels.shape[:2]
+            for left, top, right, bottom in (box.corners for box in sample.target.objects):
+                assert 0 <= left < right <= pixels.shape[1]
+                assert 0 <= top < bottom <= pixels.shape[0]
+
+
+@pytest.mark.parametrize("name", BOX_NAMES)
+def test_its_boxes_are_what_a_detector_reads(name: str, folder: Path) -> None:
+    source = READERS[name].write_example(folder)
+    assert [other for other in BOX_NAMES if READERS[other].holds_boxes(source)] == [name]
+    assert read_dataset(source, task="detect") == read_dataset(source)
 
 
 def test_another_process_reads_the_same_order(folder: Path) -> None:

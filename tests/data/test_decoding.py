@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from convolve.data.decoding import BrokenImage, decode, decode_with_facts
+from convolve.data.decoding import BrokenImage, decode, decode_with_facts, upright_hw
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -239,3 +239,32 @@ def test_threads_leave_the_filters_of_warnings_as_they_were(tmp_path: Path) -> N
         assert list(threads.map(read, range(4))) == [800] * 4
     assert list(warnings.filters) == before
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_upright_size_of_a_png_is_told_wherever_its_note_stands(
+    behind: bool, orientation: int, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((3, 5), np.uint8)).save(path, exif=exif)
+    if behind:  # as the specification allows
+        content = path.read_bytes()
+        start = content.index(b"eXIf") - 4
+        end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+        tail = content.index(b"IEND") - 4
+        path.write_bytes(content[:start] + content[end:tail] + content[start:end] + content[tail:])
+    assert upright_hw(path) == decode(path, channels=1).shape[:2] == ((3, 5) if orientation == 1 else (5, 3))
+
+
+def test_the_upright_size_of_a_large_png_is_told_without_its_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60), dtype=np.uint8)).save(path)
+    content = path.read_bytes()
+    place = content.index(b"IDAT") + 20
+    path.write_bytes(content[:place] + bytes(100) + content[place + 100 :])  # damaged, which decoding finds
+    assert upright_hw(path) == (40, 60)
+    with pytest.raises(BrokenImage):
+        decode(path, channels=1)

@@ -52,6 +52,15 @@ def test_openvino_computes_what_torch_does(network, shape, number):
     torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_any_number_of_images_a_run_gives_the_same(at_once):
+    network, some = convolutional().eval(), images(7)
+    run = checked_runner(
+        network, some, OPENVINO, key=f"at once {at_once}", required=True, progress=silent, at_once=at_once
+    )
+    torch.testing.assert_close(run(some), network(some), rtol=1e-4, atol=1e-5)
+
+
 def test_a_converted_network_does_not_follow_the_training_of_its_original():
     network = convolutional().eval()
     run = ENGINES["openvino"](network, (1, 8, 8), OPENVINO)

@@ -4,11 +4,9 @@ The format is that of https://cocodataset.org/#format-data. Keys that nothing he
 """
 
 import mmap
-import ntpath
-import os
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -16,6 +14,7 @@ from typing import Annotated, TypeAlias
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from convolve.data.annotation_files import inner_path
 from convolve.data.dataset import Problem
 from convolve.data.decoding import MAX_PIXELS
 from convolve.errors import UserError, shown
@@ -26,6 +25,7 @@ Polygons: TypeAlias = Annotated[tuple[Annotated[tuple[float, ...], Field(fail_fa
 _STRICT = ConfigDict(strict=True)
 _MAX_BYTES = 1 << 30
 _OUTLINE = re.compile(rb'"segmentation"\s*:\s*(\[\s*\[\s*[-\d]|\{)')
+_BOX_OR_OUTLINE = re.compile(rb'"bbox"\s*:\s*\[\s*[-\dNI]|' + _OUTLINE.pattern)
 _JSON_FAULT = re.compile(r"Invalid JSON: (.*) at line (\d+) column (\d+)")
 _MARK = b"\xef\xbb\xbf"
 
@@ -66,6 +66,8 @@ class CocoAnnotation:
         category_id: of a `CocoCategory`.
         segmentation: polygons (x, y, x, y, ...) or run lengths, as the file has them; None or empty if it has none.
         iscrowd: whether it is a crowd.
+        bbox: left, top, width, height in pixels, continuous, from the image's top left corner; None or empty if it has
+            none.
     """
 
     id: int
@@ -73,6 +75,7 @@ class CocoAnnotation:
     category_id: int
     segmentation: Polygons | RunLengths | None = None
     iscrowd: bool | Annotated[int, Field(ge=0, le=1)] = False
+    bbox: Annotated[tuple[float, ...], Field(fail_fast=True)] | None = None
 
 
 @checked_dataclass(frozen=True, slots=True, config=_STRICT)
@@ -90,7 +93,8 @@ class CocoFile:
         path: the file.
         images: in the file's order; no id and no file name twice.
         annotations: in the file's order, of these categories; those of images that the file does not have, too.
-        categories: ascending by id; no id and no name twice.
+        categories: ascending by id; no id and no name twice. One that no annotation has is left out if it is called
+            like one that some have.
         problems: what was noticed and does not stop the work.
     """
 
@@ -108,7 +112,7 @@ def read_coco(path: Path) -> CocoFile:
         UserError: it is not JSON, a key is missing or holds something else than it must, an id or a name is there
             twice, an annotation's category is not there, or an image's path leaves the data's folder.
     """
-    document = _parse(path)
+    document = _without_idle_copies(_parse(path))
     images = tuple(
         CocoImage(image.id, _inner_path(image.file_name, path, position), image.height, image.width)
         for position, image in enumerate(document.images)
@@ -134,13 +138,45 @@ def read_coco(path: Path) -> CocoFile:
     )
 
 
+def category_names(files: Sequence[CocoFile]) -> dict[int, str]:
+    """The categories of all files, ascending by id.
+
+    Raises:
+        UserError: a category has two names or two ids.
+    """
+    names: dict[int, str] = {}
+    for file in files:
+        for category in file.categories:
+            other = names.setdefault(category.id, category.name)
+            if other != category.name:
+                raise UserError(
+                    f"{file.path.name}: category {category.id} is '{category.name}' here and '{other}' in another file",
+                    "Give each category one id in all files.",
+                )
+    if len(set(names.values())) < len(names):
+        raise UserError(
+            f"{shown(file.path.name for file in files)}: a category has different ids in different files",
+            "Give each category one id in all files.",
+        )
+    return dict(sorted(names.items()))
+
+
 def has_outlines(path: Path) -> bool:
     """Whether a file is a COCO file with at least one outline, by its name and its words; it is not parsed."""
+    return _is_coco_with(_OUTLINE, path)
+
+
+def has_boxes(path: Path) -> bool:
+    """Whether it is one with at least one box, or outline that has a box, likewise."""
+    return _is_coco_with(_BOX_OR_OUTLINE, path)
+
+
+def _is_coco_with(words: re.Pattern[bytes], path: Path) -> bool:
     if path.suffix.lower() != ".json" or not path.is_file() or path.stat().st_size == 0:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         keys = all(content.find(key) >= 0 for key in (b'"images"', b'"annotations"', b'"categories"'))
-        return keys and _OUTLINE.search(content) is not None
+        return keys and words.search(content) is not None
 
 
 def _parse(path: Path) -> _Document:
@@ -157,6 +193,17 @@ def _parse(path: Path) -> _Document:
         raise _in_words(fault["loc"], fault["msg"], path) from error
 
 
+def _without_idle_copies(document: _Document) -> _Document:
+    """Without categories that nothing refers to and that have another one's name.
+
+    Roboflow writes the data set's name as the first category, which is often that of its only class.
+    """
+    used = {annotation.category_id for annotation in document.annotations}
+    names = {category.name for category in document.categories if category.id in used}
+    kept = [category for category in document.categories if category.id in used or category.name not in names]
+    return _Document(document.images, document.annotations, kept)
+
+
 def _in_words(place: tuple[int | str, ...], message: str, path: Path) -> UserError:
     if broken := _JSON_FAULT.match(message):
         what, line, column = broken.groups()
@@ -169,6 +216,11 @@ def _in_words(place: tuple[int | str, ...], message: str, path: Path) -> UserErr
             f"{path.name}{entry}: 'segmentation' is neither a list of polygons nor run lengths",
             "It must be [[x, y, x, y, ...], ...] or {counts, size}, with numbers that are not in quotes.",
         )
+    if "bbox" in keys:
+        return UserError(
+            f"{path.name}{entry}: 'bbox' is no list of numbers",
+            "It must be [left, top, width, height] in pixels, with numbers that are not in quotes.",
+        )
     if entry:
         remedy = "Mend the entry, or leave it out; entries are counted from 0."
     key = f"'{keys[len(place) > 1]}': " if len(keys) > (len(place) > 1) else ""
@@ -177,13 +229,13 @@ def _in_words(place: tuple[int | str, ...], message: str, path: Path) -> UserErr
 
 def _inner_path(file_name: str, path: Path, position: int) -> str:
     """The path with slashes, without detours."""
-    slashed = os.path.normpath(file_name.replace("\\", "/")).replace(os.sep, "/")
-    if ntpath.splitdrive(slashed)[0] or slashed.startswith("/") or slashed.split("/")[0] in {"..", "."}:
+    inner = inner_path(file_name)
+    if inner is None:
         raise UserError(
             f"{path.name}, images[{position}]: 'file_name' is '{file_name}', which is no path inside the data's folder",
             "Write the path below the folder of the data, for example images/0.jpg.",
         )
-    return slashed
+    return inner
 
 
 def _check_none_twice(values: Iterable[Hashable], part: str, key: str, path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from convolve.data.cache import discard, store
-from convolve.data.dataset import Dataset, ImageArray, Mask, Outlines, Sample, labels_of
+from convolve.data.dataset import Boxes, Dataset, ImageArray, Mask, Outlines, Sample, labels_of
 from convolve.progress import Progress, silent
 
 _DIGEST_BYTES = 16
@@ -73,7 +73,7 @@ def mask_hashes(dataset: Dataset, progress: Progress = silent) -> tuple[str, ...
 def dataset_fingerprint(dataset: Dataset, hashes: Sequence[str]) -> str:
     """One hash of all that a training sees of a data set: names, targets, splits, classes and images.
 
-    Masks are read for it, and what their values mean counts as well.
+    Masks are read for it, and what their values mean counts as well. Of boxes all counts, in their order.
 
     Args:
         dataset: the data set.
@@ -89,6 +89,8 @@ def dataset_fingerprint(dataset: Dataset, hashes: Sequence[str]) -> str:
     facts: list[object] = [dataset.classes, dataset.several_labels, rows]
     if dataset.has_masks:
         facts += [mask_hashes(dataset), asdict(dataset.coding) if dataset.coding else None]
+    if dataset.has_boxes:
+        facts.append([_box_facts(sample) for sample in dataset.samples])
     told = json.dumps(facts, separators=(",", ":"))
     return blake2b(told.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
@@ -142,6 +144,12 @@ def _array_hash(array: ImageArray) -> str:
     digest = blake2b(str(array.shape).encode(), digest_size=_DIGEST_BYTES)
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _box_facts(sample: Sample) -> list[object]:
+    if not isinstance(sample.target, Boxes):
+        return []
+    return [sample.target.hw, [(box.index, box.corners, box.kind) for box in sample.target.objects]]
 
 
 def _outlines_hash(sample: Sample) -> str:

@@ -16,6 +16,7 @@ One policy each, so that an image always gives the same pixels, whatever else is
   even decoded.
 """
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -52,6 +53,8 @@ _UPRIGHT: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 _LYING = {5, 6, 7, 8}
 _WITHOUT_BLACK_AND_WHITE = {"F": "floating point", "I": "32-bit", "LAB": "Lab"}
 _TEXT_BYTES = 1024
+_NOTE_CHUNKS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}
+_MOST_CHUNKS = 1 << 17
 
 
 class BrokenImage(ValueError):  # noqa: N818 a state of the file, and what reports call it
@@ -159,8 +162,34 @@ def upright_hw(path: Path) -> tuple[int, int]:
     with open_image(path) as image:
         width, height = image.size
         # Pillow has turned the size of a TIFF already.
-        lying = image.format != "TIFF" and orientation_of(image) in _LYING
+        lying = image.format != "TIFF" and _orientation_by_header(image, path) in _LYING
         return (width, height) if lying else (height, width)
+
+
+def _orientation_by_header(image: Image.Image, path: Path) -> int:
+    """`orientation_of`, without the decoding of a PNG by which Pillow gets at notes behind the pixels."""
+    if image.format != "PNG" or "exif" in image.info or _may_have_note_behind_pixels(path):
+        return orientation_of(image)
+    try:
+        return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
+    except Exception:  # as for `orientation_of`
+        return 1
+
+
+def _may_have_note_behind_pixels(png: Path) -> bool:
+    """Whether a chunk that can hold EXIF or XMP follows the pixels (PNG specification, third edition, section 5.6)."""
+    pixels = False
+    with png.open("rb") as file:
+        file.seek(8)
+        for _ in range(_MOST_CHUNKS):
+            header = file.read(8)
+            if len(header) < 8:
+                return False
+            pixels |= header[4:] == b"IDAT"
+            if pixels and header[4:] in _NOTE_CHUNKS:
+                return True
+            file.seek(int.from_bytes(header[:4], "big") + 4, os.SEEK_CUR)
+    return True
 
 
 def stand_upright(pixels: NDArray[_Value], orientation: int) -> NDArray[_Value]:

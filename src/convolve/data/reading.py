@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from convolve.data.dataset import Dataset, Problem, Split
 from convolve.errors import UserError, nearest_name, shown
@@ -56,6 +56,14 @@ class Reader(Protocol):
         """Write a tiny example of the format into an empty folder, and return the source that names it."""
 
 
+@runtime_checkable
+class BoxReader(Reader, Protocol):
+    """A reader of boxes, which may lie in a source that another reader takes for masks."""
+
+    def holds_boxes(self, source: str) -> bool:
+        """Whether boxes can be read there; `recognise` may leave the source to a reader of masks all the same."""
+
+
 READERS: Registry[Reader] = Registry("data format", "convolve.data.readers")
 
 
@@ -64,7 +72,7 @@ class MissingFile(Problem):
     """A row that names a file which is not there."""
 
 
-def read_dataset(source: str, *, missing: Literal["error", "skip"] = "error") -> Dataset:
+def read_dataset(source: str, *, missing: Literal["error", "skip"] = "error", task: str = "auto") -> Dataset:
     """The data set that the user means.
 
     A built-in name means the built-in set, even beside a folder of that name (which is "./digits"). Anything else is a
@@ -73,10 +81,11 @@ def read_dataset(source: str, *, missing: Literal["error", "skip"] = "error") ->
     Args:
         source: a folder, a file, or a built-in name.
         missing: whether rows that name files which are not there stop the work, or only count as problems.
+        task: what to predict, as a recipe has it: "detect" reads boxes where there are masks as well.
 
     Raises:
         UserError: nothing is there, no reader knows it or several do, it is not sound, files are missing, or there are
-            no two classes to tell apart.
+            no two classes to tell apart (for boxes: not one).
     """
     if not source:
         raise UserError("no data are named", "Give a folder, a file, or a built-in name; '.' is the current folder.")
@@ -86,7 +95,7 @@ def read_dataset(source: str, *, missing: Literal["error", "skip"] = "error") ->
             beside = Problem(f"./{source}", f"not read: '{source}' means the built-in data set")
             dataset = dataset.keep(range(len(dataset.samples)), [beside])
     else:
-        dataset = read_path(Path(source).expanduser(), called=source)
+        dataset = read_path(Path(source).expanduser(), called=source, task=task)
     absent = [problem for problem in dataset.problems if isinstance(problem, MissingFile)]
     if absent and missing == "error":
         raise _missing_files(absent, left=len(dataset.samples))
@@ -94,12 +103,13 @@ def read_dataset(source: str, *, missing: Literal["error", "skip"] = "error") ->
     return dataset
 
 
-def read_path(path: Path, *, called: str) -> Dataset:
+def read_path(path: Path, *, called: str, task: str = "auto") -> Dataset:
     """What lies at a path, by the one reader that knows it; neither classes nor missing files are looked at.
 
     Args:
         path: a file or a folder.
         called: what the user calls it, for messages.
+        task: as for `read_dataset`.
 
     Raises:
         UserError: nothing is there, no reader knows it or several do, or it is not sound.
@@ -108,7 +118,10 @@ def read_path(path: Path, *, called: str) -> Dataset:
         raise _nothing_there(path, called)
     # A built-in name is a word and no path: "./digits" is a folder.
     readers = [READERS[name] for name in READERS if not READERS[name].built_in]
-    answers = [reader for reader in readers if reader.recognise(str(path))]
+    answers: list[Reader] = []
+    if task == "detect":
+        answers += [reader for reader in readers if isinstance(reader, BoxReader) and reader.holds_boxes(str(path))]
+    answers = answers or [reader for reader in readers if reader.recognise(str(path))]
     if not answers:
         raise _unrecognised(path, called)
     if len(answers) > 1:
@@ -199,12 +212,12 @@ def _unrecognised(path: Path, called: str) -> UserError:
 
 def _missing_files(absent: list[MissingFile], *, left: int) -> UserError:
     first, *others = absent
-    lines = shown(problem.where.rpartition(" ")[2] for problem in others)
-    also = f" (also line {lines})" if others else ""
-    if len(absent) == 1:
-        counted = "It is the only row that points to a missing file."
+    places = [problem.where.rpartition(" ")[2] for problem in others]
+    row, line = ("row", "line ") if ", line " in first.where else ("annotation", "")
+    if others:
+        counted = f"{len(absent):,} {row}s in all point to missing files (also {line}{shown(places)})."
     else:
-        counted = f"{len(absent):,} rows in all point to missing files{also}."
+        counted = f"It is the only {row} that points to a missing file."
     way_out = f"Mend them, or train on the other {left:,}: data.missing=skip" if left else "Is this the right folder?"
     return UserError(f"{first.where}: {first.what}", f"{counted} {way_out}")
 
@@ -213,8 +226,14 @@ def _check_classes(dataset: Dataset, source: str) -> None:
     if not dataset.samples:
         why = f" ({dataset.problems[0].where}: {dataset.problems[0].what})" if dataset.problems else ""
         raise UserError(f"{source}: there is not one image in it{why}", "Name the folder that holds the data.")
-    # With several labels one class is a question already: whether an image carries it. Masks tell theirs later.
-    if len(dataset.classes) < 2 and not dataset.several_labels and not dataset.has_masks:
+    # With several labels one class is a question already: whether an image carries it; and with boxes, where.
+    # Masks tell theirs later.
+    if dataset.has_boxes and not dataset.classes:
+        raise UserError(
+            f"{source}: not one of {len(dataset.samples):,} images has a box", "Annotate some of them with boxes."
+        )
+    one_is_enough = dataset.several_labels or dataset.has_masks or dataset.has_boxes
+    if len(dataset.classes) < 2 and not one_is_enough:
         raise UserError(
             f"{source}: one class only, '{dataset.classes[0]}' with {len(dataset.samples):,} images",
             "There must be two to tell apart: add a class for all else, or name the folder that holds the classes.",

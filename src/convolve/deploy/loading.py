@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TypeAlias
 
+from convolve.deploy.detection.model import DetectionModel, is_detection, load_detection_model
 from convolve.deploy.model import Model, load_model
 from convolve.deploy.segmentation.model import SegmentationModel, is_segmentation, load_segmentation_model
 from convolve.run.tensors import read_card
 
-AnyModel: TypeAlias = Model | SegmentationModel
+AnyModel: TypeAlias = Model | SegmentationModel | DetectionModel
 
 
 def load_any_model(path: Path) -> AnyModel:
@@ -16,4 +17,7 @@ def load_any_model(path: Path) -> AnyModel:
     Raises:
         UserError: the file is no model of convolve's, or damaged.
     """
-    return load_segmentation_model(path) if is_segmentation(read_card(path, "model")) else load_model(path)
+    card = read_card(path, "model")
+    if is_segmentation(card):
+        return load_segmentation_model(path)
+    return load_detection_model(path) if is_detection(card) else load_model(path)

@@ -12,6 +12,8 @@ import numpy as np
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from convolve.data.boxes.inspection import BoxFindings, inspect_boxes
+from convolve.data.content import content_hashes
 from convolve.data.findings import Inspection
 from convolve.data.inspection import inspect_dataset
 from convolve.data.masks.inspection import MaskInspection, inspect_masks
@@ -82,7 +84,7 @@ def train(
 
 
 def load(path: str | Path) -> AnyModel:
-    """The model of a run's folder, or in a model file: of images (`predict`) or of pixels (`segment`).
+    """The model of a run's folder, or in a model file: of images (`predict`), pixels (`segment`) or boxes (`detect`).
 
     Raises:
         UserError: there is none, or it is damaged.
@@ -90,19 +92,25 @@ def load(path: str | Path) -> AnyModel:
     return find_model(Path(path))
 
 
-def look(data: str | Path, *, progress: Progress = silent) -> Inspection | MaskInspection:
+def look(
+    data: str | Path, *, task: str = "auto", progress: Progress = silent
+) -> Inspection | MaskInspection | BoxFindings:
     """Say what is in a data set: counts, sizes, broken files, duplicates, leaks between splits.
 
-    Of masks also what their values mean, and how many pixels each class has.
+    Of masks also what their values mean, and how many pixels each class has; of boxes how large they are, and which
+    input and anchors suit them.
 
     Args:
         data: a folder, an archive, a table, an IDX file or a built-in name.
+        task: "detect" for the boxes of data that has masks as well.
         progress: told how far it is.
 
     Raises:
         UserError: it cannot be read.
     """
-    dataset = read_dataset(str(data), missing="skip")
+    dataset = read_dataset(str(data), missing="skip", task=task)
+    if dataset.has_boxes:
+        return inspect_boxes(dataset, content_hashes(dataset, progress=progress), progress)
     if dataset.has_masks:
         return inspect_masks(settle_masks(dataset, MaskOptions(), progress), progress=progress)
     return inspect_dataset(dataset, progress=progress)

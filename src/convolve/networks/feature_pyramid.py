@@ -41,6 +41,9 @@ class FeaturePyramid(nn.Module):
         reach: of each map, pixels from a unit's centre to the farthest pixel that it sees; None = no bound is known.
         spread: of each map, pixels from any pixel to the farthest unit that its value is interpolated from.
         smallest_side: pixels that an image needs for a unit of every map.
+        entry: so many levels are left out; instead of images, the maps of the last of these are given, as `lower` makes
+            them. For layers that stay as they are while the others are trained.
+        highest_entry: the most levels that can be left out without those that are needed further on.
 
     Raises:
         UserError: from one level to the next the resolution does not fall by an even factor.
@@ -49,6 +52,7 @@ class FeaturePyramid(nn.Module):
     def __init__(self, levels: Sequence[Sequence[nn.Module]], *, channels: int, margin: int = 0) -> None:
         super().__init__()
         self.levels = nn.ModuleList(nn.Sequential(*layers) for layers in levels)
+        self.entry, self.highest_entry = 0, len(self.levels)
         self.margin = margin
         measured = _measure(self.levels, channels, margin)
         self.channels = tuple(level.channels for level in measured)
@@ -69,17 +73,26 @@ class FeaturePyramid(nn.Module):
         return tuple(lattice.stride for lattice in self.lattices)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, H, W) -> maps (N, D, h, w), finest first."""
-        if self.margin:
-            maps = F.pad(images, (self.margin,) * 4)
-        else:
-            missing = [-length % self.strides[-1] for length in images.shape[2:]]
-            maps = F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
-        found = []
-        for level in self.levels:
+        """(N, C, H, W) -> maps (N, D, h, w), finest first, from the level before `entry` on."""
+        maps = images if self.entry else self._padded(images)
+        found = [maps] if self.entry else []
+        for level in self.levels[self.entry :]:
             maps = level(maps)
             found.append(maps)
         return tuple(found)
+
+    def lower(self, images: Tensor, levels: int) -> Tensor:
+        """(N, C, H, W) -> the map of the last of so many levels, at least one, counted from the image."""
+        maps = self._padded(images)
+        for level in self.levels[:levels]:
+            maps = level(maps)
+        return maps
+
+    def _padded(self, images: Tensor) -> Tensor:
+        if self.margin:
+            return F.pad(images, (self.margin,) * 4)
+        missing = [-length % self.strides[-1] for length in images.shape[2:]]
+        return F.pad(images, (0, missing[1], 0, missing[0])) if any(missing) else images
 
     def _smallest_side(self, channels: int) -> int:
         levels = [_on_meta(level) for level in self.levels]

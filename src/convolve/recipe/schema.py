@@ -239,8 +239,8 @@ class Recipe(Section):
     loss: LossSection = Field(default_factory=LossSection)
     augment: Augmentations = Field(
         default={"preset": "auto"},
-        description="preset = auto, none, digits, photos, scenes, symmetric, views_of_digits or views_of_photos; then "
-        "one key an augmentation, e.g. rotate = 15",
+        description="preset = auto, none, digits, photos, scenes, objects, objects_symmetric, symmetric, "
+        "views_of_digits or views_of_photos; then one key an augmentation, e.g. rotate = 15",
     )
     compute: ComputeSection = Field(default_factory=ComputeSection)
     budget: Duration | Literal["none"] = Field(

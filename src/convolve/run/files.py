@@ -54,6 +54,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder with those above it, where they are not there already.
+
+    Raises:
+        UserError: the place is not the user's to write in, or a file is in the way.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made: {error.strerror}", "Give another folder.") from error
+
+
 def no_space(path: Path) -> UserError:
     """The error for a full disk."""
     return UserError(

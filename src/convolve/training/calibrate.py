@@ -4,7 +4,8 @@ import copy
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -95,6 +96,7 @@ def calibrate(
     trained: bool,
     seconds: float,
     progress: Progress,
+    extras: Sequence[Tensor] = (),
 ) -> Calibration:
     """Measure every way on a copy of the network and choose the fastest whose loss agrees with the first's.
 
@@ -107,15 +109,18 @@ def calibrate(
         trained: measure training steps; otherwise forward passes in test mode.
         seconds: for each way, after a warm-up step.
         progress: told of each way.
+        extras: what else the network takes of each image of the batch, (N, ...) each.
 
     Raises:
         UserError: memory does not hold a single image.
     """
-    measurements = _measure_all(network, task, images, targets, ways, trained, seconds, progress)
+    inputs = (images, *extras)
+    measurements = _measure_all(network, task, inputs, targets, ways, trained, seconds, progress)
     # Training itself goes on with parts of a batch; which way is fastest shows on a part as well.
-    while len(images) > 1 and all(measurement.verdict == "out of memory" for measurement in measurements):
-        images, targets = images[: len(images) // 2], targets[: len(images) // 2]
-        measurements = _measure_all(network, task, images, targets, ways, trained, seconds, progress)
+    while len(targets) > 1 and all(measurement.verdict == "out of memory" for measurement in measurements):
+        half = len(targets) // 2
+        inputs, targets = tuple(some[:half] for some in inputs), targets[:half]
+        measurements = _measure_all(network, task, inputs, targets, ways, trained, seconds, progress)
     if all(measurement.verdict == "out of memory" for measurement in measurements):
         raise out_of_memory()
     return _choose(measurements)
@@ -124,7 +129,7 @@ def calibrate(
 def _measure_all(
     network: nn.Module,
     task: Objective,
-    images: Tensor,
+    inputs: Sequence[Tensor],
     targets: Tensor,
     ways: Sequence[Compute],
     trained: bool,
@@ -135,7 +140,7 @@ def _measure_all(
     for number, way in enumerate(ways):
         progress("calibrating", number, len(ways))
         try:
-            measurements.append(_measure(copy.deepcopy(network), task, images, targets, way, trained, seconds))
+            measurements.append(_measure(copy.deepcopy(network), task, inputs, targets, way, trained, seconds))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -145,10 +150,18 @@ def _measure_all(
 
 
 def _measure(
-    network: nn.Module, task: Objective, images: Tensor, targets: Tensor, way: Compute, trained: bool, seconds: float
+    network: nn.Module,
+    task: Objective,
+    inputs: Sequence[Tensor],
+    targets: Tensor,
+    way: Compute,
+    trained: bool,
+    seconds: float,
 ) -> Measurement:
-    run = way.runner(way.place(network))
-    images, targets = way.images(images), targets.to(way.device)
+    run: Callable[..., Any] = way.runner(way.place(network))
+    images, *extras = inputs
+    placed = (way.images(images), *(extra.to(way.device) for extra in extras))
+    targets = targets.to(way.device)
     # A learning rate of zero costs what a step costs and leaves the weights, so every step has the same loss.
     optimiser = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, fused=True)
 
@@ -156,7 +169,7 @@ def _measure(
         optimiser.zero_grad()
         with torch.set_grad_enabled(trained):
             with way.precision():
-                outputs = run(images)
+                outputs = run(*placed)
             loss = task.losses(outputs, targets).mean()
             if trained:
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -178,6 +191,8 @@ def _measure(
 def _without_chance(network: nn.Module, trained: bool) -> None:
     """Batch statistics as in training, but no dropout: what it draws depends on the layout in memory."""
     network.eval()
+    # Its parts are in test mode; a detector itself must go on to its loss all the same.
+    network.training = trained
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.train(trained)

@@ -260,10 +260,11 @@ class Fit:
         parts = math.ceil(len(batch.rows) / (self._position.micro_batch or len(batch.rows)))
         bounds = [number * len(batch.rows) // parts for number in range(parts + 1)]
         images = self._compute.images(self._normalise(batch.images))
+        extras = [extra.to(self._compute.device) for extra in batch.extras]
         targets = batch.targets.to(self._compute.device)
         for part in (slice(start, end) for start, end in pairwise(bounds)):
             with self._compute.precision():
-                outputs = self._run_network(images[part])
+                outputs = self._run_network(images[part], *(extra[part] for extra in extras))
             losses = self._task.losses(outputs, targets[part])
             if batch.blend is not None:
                 partners = targets[batch.blend.partner[part].to(targets.device)]

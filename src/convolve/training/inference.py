@@ -34,7 +34,7 @@ def compute_outputs(
     """Run a network in test mode over a loader; its mode is put back afterwards.
 
     Args:
-        network: (N, C, H, W) -> (N, K), or maps (N, K, H, W).
+        network: (N, C, H, W), and the batches' extras, -> (N, ...).
         loader: in order, without augmentation.
         normalise: from a batch's images to what the network takes.
         compute: where and how.
@@ -45,12 +45,13 @@ def compute_outputs(
     Raises:
         UserError: memory does not hold a single image.
     """
-    run: Callable[[Tensor], Tensor] = compute.place(network)
+    run: Callable[..., Tensor] = compute.place(network)
     outputs, targets = [], []
     with in_test_mode(network), torch.inference_mode(), compute.precision():
         for step in range(loader.steps):
             batch = loader.batch(0, step)
-            computed = in_parts(run, compute.images(normalise(batch.images))).float().cpu()
+            extras = [extra.to(compute.device) for extra in batch.extras]
+            computed = in_parts(run, compute.images(normalise(batch.images)), *extras).float().cpu()
             some_outputs, some_targets = condense(computed, batch.targets)
             outputs.append(some_outputs)
             targets.append(some_targets)
@@ -70,14 +71,15 @@ def in_test_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def in_parts(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def in_parts(run: Callable[..., Tensor], images: Tensor, *extras: Tensor) -> Tensor:
     """The outputs of a batch, by halves where memory does not hold it whole."""
     try:
-        return run(images)
+        return run(images, *extras)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         if len(images) == 1:
             raise out_of_memory() from error
     # Outside of the handler, whose traceback would keep the failed attempt's tensors alive.
-    return torch.cat([in_parts(run, half) for half in images.tensor_split(2)])
+    halves = zip(*(tensor.tensor_split(2) for tensor in (images, *extras)), strict=True)
+    return torch.cat([in_parts(run, *half) for half in halves])

@@ -3,6 +3,7 @@
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +17,10 @@ from convolve.workflow.finished import results_of_training
 _FIGURES = {
     "classify": ("split", "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "nll", "ece"),
     "segment": ("split", "n", "mean_iou", "mean_iou_ci95", "pixel_accuracy", "nll", "calibration_error"),
+    "detect": ("split", "n", "map50", "map50_ci95", "map", "proposal_recall", "ms_per_image"),
 }
+# What each image has in the table of predictions, and what it is called.
+_BY_IMAGE = {"segment": ("mean_iou", "mean IoU"), "detect": ("f1", "F1")}
 # The usual level, at which one in twenty comparisons of equals looks like a difference.
 _LEVEL = 0.05
 
@@ -37,7 +41,8 @@ def compare_runs(runs: Sequence[Run]) -> dict[str, Any]:
             f"runs of different tasks: {told}",
             "Their figures mean different things; compare runs of one task.",
         )
-    test = _mcnemar_test if rows[0]["task"] == "classify" else _signed_rank_test
+    task = rows[0]["task"]
+    test = _mcnemar_test if task == "classify" else partial(_signed_rank_test, task=task)
     recipes = [_flat(run.read("plan")["recipe"]) for run in runs]
     keys = list(dict.fromkeys(key for recipe in recipes for key in recipe))
     differences = {key: [recipe.get(key) for recipe in recipes] for key in keys}
@@ -89,12 +94,13 @@ def _mcnemar_test(one: Run, other: Run) -> dict[str, Any] | None:
     }
 
 
-def _signed_rank_test(one: Run, other: Run) -> dict[str, Any] | None:
-    """Wilcoxon's signed-rank test on the mean IoU of each image that both judged, or of each group of images.
+def _signed_rank_test(one: Run, other: Run, *, task: str) -> dict[str, Any] | None:
+    """Wilcoxon's signed-rank test on a figure of each image that both judged, or of each group of images.
 
     Images of one group (a site, a recording) are alike, so that their differences count once, by their mean.
     """
-    first, second, groups = _predictions(one, "mean_iou"), _predictions(other, "mean_iou"), _predictions(one, "group")
+    column, figure = _BY_IMAGE[task]
+    first, second, groups = _predictions(one, column), _predictions(other, column), _predictions(one, "group")
     shared = sorted(name for name in first.keys() & second.keys() if first[name] and second[name])
     if not shared:
         return None
@@ -118,10 +124,11 @@ def _signed_rank_test(one: Run, other: Run) -> dict[str, Any] | None:
         "runs": [str(one.folder), str(other.folder)],
         "n": len(differences),
         "units": units,
+        "figure": figure,
         "better_in": [better_first, better_second],
         "rank_sum": rank_sum,
         "p_value": p_value,
-        "words": f"{verdict} on {len(differences)} {units}: a higher mean IoU on {better_first} by the first, on "
+        "words": f"{verdict} on {len(differences)} {units}: a higher {figure} on {better_first} by the first, on "
         f"{better_second} by the second (Wilcoxon's signed-rank test, p = {p_value:.2g})",
     }
 

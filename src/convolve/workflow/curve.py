@@ -89,7 +89,7 @@ def learning_curve(
         if name not in STARTS:
             raise unknown_name("rung", name, STARTS)
     recipe = recipe.model_copy(update={"folds": 0})
-    opened = open_data(recipe.data, progress, recipe.masks)
+    opened = open_data(recipe.data, progress, recipe.masks, recipe.task)
     if opened.dataset.has_masks:
         raise UserError(
             f"{recipe.data.path}: a learning curve of masks is not there yet",

@@ -115,18 +115,21 @@ class Prepared(Divided):
     inner_folds: NDArray[np.int64]
 
 
-def open_data(section: DataSection, progress: Progress, masks: MasksSection | None = None) -> Opened:
+def open_data(
+    section: DataSection, progress: Progress, masks: MasksSection | None = None, task: str = "auto"
+) -> Opened:
     """Read a data set's files, but not yet its pixels; masks are looked through for what their values mean.
 
     Args:
         section: where it is, and which groups of it test.
         progress: told how far it is.
         masks: what is known of the masks' values.
+        task: as a recipe has it; decides where data could be read for more than one.
 
     Raises:
         UserError: the data cannot be used, and why.
     """
-    dataset = read_dataset(section.path, missing=section.missing)
+    dataset = read_dataset(section.path, missing=section.missing, task=task)
     if dataset.has_masks:
         dataset = settle_masks(dataset, MaskOptions(**(masks or MasksSection()).model_dump()), progress)
     return open_dataset(_with_test_groups(dataset, section.test_groups), progress)

@@ -26,6 +26,7 @@ _LEVEL = 0.05
 RUNG_FIGURES = {
     "classify": ("accuracy", "accuracy_ci95", "balanced_accuracy"),
     "segment": ("mean_iou", "mean_iou_ci95", "pixel_accuracy", "mean_accuracy"),
+    "detect": ("map50", "map50_ci95", "map", "proposal_recall", "ms_by_stage"),
 }
 """What a ladder's table says of a rung besides time and memory, by task."""
 # What planning and judging take is not in a training's budget, so that the whole keeps to the ladder's.
@@ -54,7 +55,7 @@ def climb(
     """
     ladder = LADDERS[name]
     chosen = _chosen_rungs(ladder, recipe, rungs)
-    opened = open_data(recipe.data, progress, recipe.masks)
+    opened = open_data(recipe.data, progress, recipe.masks, recipe.task)
     work = work_of(opened.dataset, ladder.task)
     recipes, skipped = _runnable(chosen, recipe, opened, work, asked=bool(rungs))
     request = {"ladder": name, "recipe": json.loads(recipe.model_dump_json()), "rungs": [one.name for one in chosen]}
@@ -251,7 +252,7 @@ def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> l
     for number, test in enumerate(ordered):
         largest = max(largest, min(1.0, (len(ordered) - number) * test["p_value"]))
         first, second = (names[folder] for folder in test["runs"])
-        # Images that one of the two got right alone, or on which its mean IoU is higher.
+        # Images that one of the two got right alone, or on which it fares better.
         counted = "right_only_in" if "right_only_in" in test else "better_in"
         by_first, by_second = test[counted]
         ahead = test.get("rank_sum", by_first - by_second)
@@ -264,7 +265,7 @@ def corrected_tests(tests: Sequence[dict[str, Any]], names: dict[str, str]) -> l
         )
         told = f"{by_first} right only by {first}, {by_second} only by {second}"
         if counted == "better_in":
-            told = f"a higher mean IoU on {by_first} by {first}, on {by_second} by {second}"
+            told = f"a higher {test['figure']} on {by_first} by {first}, on {by_second} by {second}"
         corrected.append(
             {
                 "rungs": [first, second],

@@ -39,6 +39,6 @@ def recipe_text(recipe: Recipe, progress: Progress) -> str:
     Raises:
         UserError: the data cannot be used.
     """
-    opened = open_data(recipe.data, progress, recipe.masks)
+    opened = open_data(recipe.data, progress, recipe.masks, recipe.task)
     choices = work_of(opened.dataset, recipe.task).resolve(opened, recipe, progress)
     return write_recipe(choices.recipe, choices.reasons)

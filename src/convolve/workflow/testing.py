@@ -57,6 +57,10 @@ def judge_run(
         from convolve.workflow.segment.testing import judge_map_run
 
         return judge_map_run(run, data=data, split=split, progress=progress, passes=passes, views=views)
+    if kept["task"] == "detect":
+        from convolve.workflow.detect.testing import judge_box_run
+
+        return judge_box_run(run, data=data, split=split, progress=progress)
     model = load_model(run.model)
     if data is None:
         dataset, rows = _own_data(run, split, progress)
@@ -107,7 +111,7 @@ def own_opened(run: Run, recipe: Recipe, progress: Progress) -> Opened:
     Raises:
         UserError: it is not what it was.
     """
-    opened = open_data(recipe.data, progress, recipe.masks)
+    opened = open_data(recipe.data, progress, recipe.masks, recipe.task)
     if opened.fingerprint != run.read("plan")["fingerprint"]:
         raise UserError(
             f"{recipe.data.path}: the data changed since {run.folder} was trained on it",

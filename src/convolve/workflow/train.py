@@ -27,7 +27,9 @@ def train(recipe: Recipe, *, out: Path | None, progress: Progress, say: Say) -> 
     Raises:
         UserError: the input cannot be used; nothing that was there before is lost.
     """
-    return train_opened(recipe, open_data(recipe.data, progress, recipe.masks), out=out, progress=progress, say=say)
+    return train_opened(
+        recipe, open_data(recipe.data, progress, recipe.masks, recipe.task), out=out, progress=progress, say=say
+    )
 
 
 def train_opened(

@@ -62,9 +62,11 @@ def work_of(dataset: Dataset, wanted: str) -> Work[Any, Any, Any]:
     Raises:
         UserError: the recipe names another task than the data is for.
     """
-    work = work_called("segment" if dataset.has_masks else "classify")
+    task, what = ("segment", "masks") if dataset.has_masks else ("classify", "classes")
+    if dataset.has_boxes:
+        task, what = "detect", "boxes"
+    work = work_called(task)
     if wanted not in ("auto", work.task):
-        what = "masks" if dataset.has_masks else "classes"
         raise UserError(f"task={wanted}: {dataset.name} has {what}", f"Leave it out, or give task={work.task}.")
     return work
 
@@ -73,6 +75,7 @@ def work_called(task: str) -> Work[Any, Any, Any]:
     """The work of a task by its name in results and recipes."""
     # Each side knows a chain of parts that the other has no use for.
     from convolve.workflow.classify import CLASSIFY
+    from convolve.workflow.detect.work import DETECT
     from convolve.workflow.segment.work import SEGMENT
 
-    return {work.task: work for work in (CLASSIFY, SEGMENT)}[task]
+    return {work.task: work for work in (CLASSIFY, SEGMENT, DETECT)}[task]

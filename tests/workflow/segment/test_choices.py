@@ -15,7 +15,7 @@ from convolve.recipe.values import override
 from convolve.tasks.segment.class_frequencies import class_weights
 from convolve.tasks.segment.losses import PIXEL_LOSSES
 from convolve.workflow.segment.build import crop_size, map_augmentation, map_objective
-from convolve.workflow.segment.choices import choose_parts, choose_split, choose_training
+from convolve.workflow.segment.choices import choose_map_split, choose_parts, choose_training
 from convolve.workflow.segment.data import PreparedMasks
 
 CODING = MaskCoding("index", ((0,), (1,), (2,)), ignored=(IGNORE,))
@@ -52,8 +52,8 @@ def _own_cache(tmp_path, monkeypatch):
 
 def test_there_are_no_folds_unless_asked_for():
     dataset, _ = data()
-    assert choose_split(recipe(), dataset)[0].folds == 0
-    assert choose_split(recipe("folds=3"), dataset)[0].folds == 3
+    assert choose_map_split(recipe(), dataset)[0].folds == 0
+    assert choose_map_split(recipe("folds=3"), dataset)[0].folds == 3
 
 
 def test_the_rung_is_unet_with_a_sentence_and_what_is_named_stays():

@@ -12,13 +12,15 @@ from torch import Tensor
 
 from convolve.data.augment.transform import TRANSFORMS, Geometric, Mixing, Photometric, Transform, Uniforms
 from convolve.data.batch import Batch
+from convolve.data.boxes.clipping import keep_what_is_left
 from convolve.data.dataset import IGNORE
 from convolve.errors import UserError
 from convolve.geometry import Matrices, compose, identity, resample, transform_boxes
 from convolve.randomness import uniforms
 from convolve.registry import checked_options
 
-_MAP_AXES = 3
+_AXES_OF_PARTS = 3
+"""Targets with fewer axes are labels of whole images."""
 
 Spec: TypeAlias = Mapping[str, Any]
 """Augmentations by name: true (as it comes), false or 0 (off), a number (its first option) or a table of options."""
@@ -41,19 +43,28 @@ class Augmentation:
     def __call__(self, batch: Batch, *, seed: int, epoch: int) -> Batch:
         """The batch with every image changed in its own way; the argument is left as it was.
 
-        Targets that are maps move with their images, `IGNORE` where they come from outside; others stay. Only geometry
-        concerns them: what noise or random erasing hides keeps its class.
+        Targets that are maps move with their images, `IGNORE` where they come from outside. So do boxes, as
+        `transform_boxes` and `keep_what_is_left` have it. Others stay. Only geometry concerns them: what noise or
+        random erasing hides keeps its class and its box.
 
         Args:
-            batch: its rows are what is drawn by; targets (N, H, W) are maps of classes.
+            batch: its rows are what is drawn by; targets (N, H, W) of whole numbers are maps of classes, (N, M, 6) of
+                floating-point numbers are boxes.
             seed: of the recipe.
             epoch: counted from 0.
         """
         height, width = batch.images.shape[2:]
         matrices = self.matrices(batch.rows, image_hw=(height, width), seed=seed, epoch=epoch)
-        maps = batch.targets if batch.targets.ndim == _MAP_AXES else None
-        moved = apply_geometry(batch.images, maps, matrices=matrices, fill=self.fill, ignore_index=IGNORE)
-        batch = replace(batch, images=moved.images, targets=batch.targets if moved.masks is None else moved.masks)
+        targets = batch.targets
+        if targets.ndim == _AXES_OF_PARTS and targets.is_floating_point():
+            moved = apply_geometry(batch.images, boxes=list(targets[..., :4]), matrices=matrices, fill=self.fill)
+            targets = _moved_rows(targets, moved, matrices)
+        elif targets.ndim == _AXES_OF_PARTS:
+            moved = apply_geometry(batch.images, targets, matrices=matrices, fill=self.fill, ignore_index=IGNORE)
+            targets = moved.masks if moved.masks is not None else targets
+        else:
+            moved = apply_geometry(batch.images, matrices=matrices, fill=self.fill)
+        batch = replace(batch, images=moved.images, targets=targets)
         for name, transform in self.transforms.items():
             drawn = _drawn(name, transform, batch.rows, seed=seed, epoch=epoch)
             if isinstance(transform, Photometric):
@@ -131,6 +142,14 @@ def apply_geometry(
         together = transform_boxes(torch.cat(list(boxes)), matrices.repeat(counts, axis=0), image_hw=(height, width))
         moved_boxes = list(together.split_with_sizes(counts))
     return Moved(_moved(images, matrices, fill), moved_masks, moved_boxes)
+
+
+def _moved_rows(rows: Tensor, moved: Moved, matrices: Matrices) -> Tensor:
+    """(N, M, 6) target rows whose boxes were moved, as the images' edges have left them."""
+    # The upright box around a moved one is |linear| as large (w, h), were there no edge.
+    linear = torch.from_numpy(np.abs(matrices[:, :2, :2])).to(rows)
+    whole = ((rows[..., 2:4] - rows[..., :2]) @ linear.mT).prod(dim=-1)
+    return keep_what_is_left(rows, torch.stack(moved.boxes or []), whole)
 
 
 def _moved(images: Tensor, matrices: Matrices, fill: Tensor) -> Tensor:

@@ -20,6 +20,26 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # Places that are labelled pixel by pixel: upright, near and far, in any light.
     "scenes": {"flip_horizontal": True, "scale": 0.25, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2},
+    # Things that are framed by boxes: upright, a little nearer or farther, in any light.
+    "objects": {
+        "flip_horizontal": True,
+        "scale": 0.2,
+        "translate": 0.1,
+        "brightness": 0.2,
+        "contrast": 0.2,
+        "saturation": 0.2,
+    },
+    # The same without up and left: cells, land from above.
+    "objects_symmetric": {
+        "flip_horizontal": True,
+        "flip_vertical": True,
+        "quarter_turns": True,
+        "scale": 0.2,
+        "translate": 0.1,
+        "brightness": 0.2,
+        "contrast": 0.2,
+        "saturation": 0.2,
+    },
     # Cells, tissue, surfaces, land from above: no up and no left, but a scale that means something.
     "symmetric": {
         "flip_horizontal": True,

@@ -11,14 +11,21 @@ import numpy as np
 from PIL import Image
 
 from convolve.data.dataset import ClassLabel, Dataset, Problem, Sample, Split
+from convolve.data.readers.boxes_table import BoxesTable
+from convolve.data.readers.coco_boxes import CocoBoxes
 from convolve.data.readers.coco_masks import CocoMasks
 from convolve.data.readers.image_mask_pairs import ImageMaskPairs
 from convolve.data.readers.table import table_in
+from convolve.data.readers.voc_boxes import VocBoxes
 from convolve.data.readers.voc_masks import VocMasks
+from convolve.data.readers.yolo import Yolo
 from convolve.data.reading import READERS, is_clutter, is_image_file, name_below, split_of_word
 from convolve.errors import UserError, nearest_name, shown
 
-_OF_MASKS = (ImageMaskPairs().recognise, VocMasks().recognise, CocoMasks().recognise)
+_ELSEWHERE = tuple(
+    reader.recognise
+    for reader in (ImageMaskPairs(), VocMasks(), CocoMasks(), VocBoxes(), CocoBoxes(), Yolo(), BoxesTable())
+)
 
 _Found: TypeAlias = list[tuple[Split | None, str, Path]]
 """Split, class and file of every image."""
@@ -29,7 +36,7 @@ class ClassFolders:
 
     A class folder's own folders belong to its class. There are split folders if the top has two of them, or one and
     nothing else, so a class may be called "test" or "train" among others. A folder with a table of images is the
-    table's, and one where images lie beside their masks belongs to the readers of masks.
+    table's, and one where images lie beside their masks or boxes belongs to the readers of those.
     """
 
     form = "class folders"
@@ -37,9 +44,9 @@ class ClassFolders:
     built_in = False
 
     def recognise(self, source: str) -> bool:
-        """Whether it is a folder with an image in a folder, and neither a table of images nor masks."""
+        """Whether it is a folder with an image in a folder, and no table of images, masks or boxes."""
         folder = Path(source)
-        if not folder.is_dir() or table_in(folder) is not None or any(holds(source) for holds in _OF_MASKS):
+        if not folder.is_dir() or table_in(folder) is not None or any(holds(source) for holds in _ELSEWHERE):
             return False
         return any(is_image_file(file.name) for inner in _folders(folder) for file in _files(inner))
 

@@ -2,26 +2,23 @@
 
 import json
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from convolve.data.coco_json import CocoFile, CocoImage, has_outlines, read_coco
+from convolve.data.annotation_files import files_inside, image_folders, split_files
+from convolve.data.coco_json import CocoFile, CocoImage, category_names, has_outlines, read_coco
 from convolve.data.dataset import IGNORE, Dataset, Mask, MaskCoding, Outlines, Problem, Sample, Split
 from convolve.data.decoding import BrokenImage, upright_hw
 from convolve.data.masks.coco_outlines import coco_outlines
 from convolve.data.masks.palette import class_colours
-from convolve.data.reading import READERS, MissingFile, is_clutter, name_below, split_of_word
+from convolve.data.reading import READERS, MissingFile, name_below
 from convolve.errors import UserError, shown
 
 _BACKGROUND = "background"
 _MOST_CATEGORIES = 253  # with the background 254 classes, as many as 8 bits hold beside `IGNORE`
-_IMAGES, _ANNOTATIONS = "images", "annotations"
-_INSTANCES = "instances"
 
 
 class CocoMasks:
@@ -42,7 +39,7 @@ class CocoMasks:
     def recognise(self, source: str) -> bool:
         """Whether it is a COCO file with outlines, or a folder where one lies in its place."""
         path = Path(source)
-        return any(has_outlines(file) for file in _json_files(path)) if path.is_dir() else has_outlines(path)
+        return any(has_outlines(file) for file in files_inside(path, ".json")) if path.is_dir() else has_outlines(path)
 
     def read(self, source: str) -> Dataset:
         """Samples in the order of the files; an image's name is its path below the folder.
@@ -51,9 +48,10 @@ class CocoMasks:
             UserError: a file is not sound (see `read_coco`), or it is not clear which one is meant.
         """
         path = Path(source)
-        root, splits, problems = _files(path)
+        root, splits, problems = split_files(path, has_outlines, ending=".json", kind="COCO files")
         files = [read_coco(file) for file in splits]
-        names = _category_names(files)
+        names = category_names(files)
+        _check_few(names, files)
         objects = [name for name in names.values() if name.casefold() != _BACKGROUND]
         indices = {key: objects.index(name) + 1 if name in objects else 0 for key, name in names.items()}
         classes = (_BACKGROUND, *objects)
@@ -105,78 +103,18 @@ class CocoMasks:
 READERS.add("coco_masks", CocoMasks())
 
 
-def _json_files(folder: Path) -> Iterator[Path]:
-    """JSON files where a data set has its annotations: at the top, in annotations/, in folders of splits."""
-    inner = (entry for entry in sorted(folder.iterdir()) if entry.is_dir())
-    places = (entry for entry in inner if entry.name == _ANNOTATIONS or split_of_word(entry.name) is not None)
-    for place in chain([folder], places):
-        yield from (entry for entry in sorted(place.glob("*.json")) if not is_clutter(entry.name))
-
-
-def _files(path: Path) -> tuple[Path, dict[Path, Split | None], list[Problem]]:
-    """The data set's folder, its files with their splits, and a problem for each COCO file that is not read.
-
-    COCO publishes the same images with several kinds of outlines, of which instances_*.json are the objects; and
-    trainval beside train is the same once more.
-    """
-    if not path.is_dir():
-        above = path.parent.name == _ANNOTATIONS or split_of_word(path.parent.name) is not None
-        return (path.parent.parent if above else path.parent), {path: None}, []
-    found = [file for file in _json_files(path) if has_outlines(file)]
-    instances = [file for file in found if file.stem.startswith(_INSTANCES)]
-    splits = {file: _split_of(file, path) for file in instances or found}
-    if "train" in splits.values():
-        splits = {file: split for file, split in splits.items() if split is not None}
-    names = {file: file.relative_to(path).as_posix() for file in found}
-    if len(set(splits.values())) < len(splits):
-        raise UserError(
-            f"{path}: {len(splits)} COCO files, and not one for each split: {shown(names[file] for file in splits)}",
-            "Name the file that is meant, or call them instances_train.json, instances_val.json, instances_test.json.",
-        )
-    unread = [Problem(names[file], "it is not read: the other COCO files are") for file in found if file not in splits]
-    return path, splits, unread
-
-
-def _split_of(file: Path, root: Path) -> Split | None:
-    """The one split that the file's name has a word for, or its folder's name."""
-    if splits := _splits_in(file.stem):
-        return splits.pop() if len(splits) == 1 else None
-    return split_of_word(file.parent.name) if file.parent != root else None
-
-
-def _splits_in(name: str) -> set[Split]:
-    words = re.findall("[a-z]+", name.lower())
-    return {split for word in words if (split := split_of_word(word)) is not None}
-
-
-def _category_names(files: Sequence[CocoFile]) -> dict[int, str]:
-    """The categories of all files, ascending by id."""
-    names: dict[int, str] = {}
-    for file in files:
-        for category in file.categories:
-            other = names.setdefault(category.id, category.name)
-            if other != category.name:
-                raise UserError(
-                    f"{file.path.name}: category {category.id} is '{category.name}' here and '{other}' in another file",
-                    "Give each category one id in all files.",
-                )
-    if len(set(names.values())) < len(names):
-        raise UserError(
-            f"{shown(file.path.name for file in files)}: a category has different ids in different files",
-            "Give each category one id in all files.",
-        )
+def _check_few(names: Mapping[int, str], files: Sequence[CocoFile]) -> None:
     if len(names) > _MOST_CATEGORIES:
         raise UserError(
             f"{files[0].path.name}: {len(names)} categories; masks hold at most {_MOST_CATEGORIES} and the background",
             "Leave out rare categories, or give several the same one.",
         )
-    return dict(sorted(names.items()))
 
 
 def _samples(
     file: CocoFile, masks: Mapping[int, Outlines], root: Path, split: Split | None
 ) -> tuple[list[Sample], list[Problem]]:
-    folders = list(_image_folders(file.path, root, split))
+    folders = list(image_folders(file.path, root, split))
     samples: list[Sample] = []
     problems: list[Problem] = []
     for position, image in enumerate(file.images):
@@ -192,18 +130,6 @@ def _samples(
         elif image.id in masks:
             samples.append(Sample(name=name_below(found, root), image=found, target=Mask(masks[image.id]), split=split))
     return samples, problems
-
-
-def _image_folders(file: Path, root: Path, split: Split | None) -> Iterator[Path]:
-    """Where a file's images may lie, the likeliest place first."""
-    places = [place for place in dict.fromkeys([file.parent, root]) if place.name != _ANNOTATIONS]
-    tops = [top for place in places for top in (place, place / _IMAGES) if top.is_dir()]
-    if split is not None:
-        for top in tops:
-            inner = [entry for entry in sorted(top.iterdir()) if entry.is_dir() and _splits_in(entry.name) == {split}]
-            # val2017 before val2014 for instances_val2017.json.
-            yield from sorted(inner, key=lambda entry: entry.name not in file.stem)
-    yield from tops
 
 
 def _size_fault(path: Path, image: CocoImage) -> str:

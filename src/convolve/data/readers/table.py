@@ -1,7 +1,5 @@
 """A table (CSV or TSV) with a row for each image."""
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -11,24 +9,23 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 from PIL import Image
 
-from convolve.data.dataset import ClassLabel, ClassLabels, Dataset, Sample, Split, Target
-from convolve.data.reading import READERS, MissingFile, is_clutter, split_of_word
+from convolve.data.boxes.box_columns import has_box_columns
+from convolve.data.dataset import ClassLabel, ClassLabels, Dataset, Sample, Target
+from convolve.data.reading import READERS, MissingFile, is_clutter
+from convolve.data.table_rows import (
+    LABEL_COLUMNS,
+    PATH_COLUMNS,
+    TableRow,
+    header_of,
+    plain_name,
+    read_rows,
+    split_cells,
+    wrong_rows,
+)
 from convolve.errors import UserError, shown
 
-_SUFFIXES = {".csv", ".tsv"}
-_PATH_COLUMNS = ("path", "image_path", "image", "file", "filename")
-_LABEL_COLUMNS = ("label", "labels", "class", "classes")
 _SEPARATORS = re.compile(r"[;|]")
 _ZERO_OR_ONE = {"0": False, "1": True, "0.0": False, "1.0": True}
-_HEADER_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One row: the line it starts on, and its cells without surrounding blanks."""
-
-    line: int
-    cells: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,8 @@ class Table:
     followed as well: the table is the user's own. The text is UTF-8, commas (in TSV: tabs) separate cells, or
     semicolons where the header has no comma.
 
-    A folder is read as the table that it holds, if it holds just one with a column of paths.
+    A folder is read as the table that it holds, if it holds just one with a column of paths. A table with columns of
+    boxes is another reader's.
     """
 
     form = "table"
@@ -74,16 +72,16 @@ class Table:
         """
         path = Path(source)
         table = table_in(path) or path
-        header, rows = _read_rows(table)
+        header, rows = read_rows(table)
         columns = _columns(header, table)
         if not rows:
             raise UserError(f"{table.name}: there are no rows below the header", "Add a row for each image.")
         if wrong := [row for row in rows if not row.cells[columns.path]]:
-            raise _wrong(wrong, table, "no path", "Name an image or delete the row.")
+            raise wrong_rows(wrong, table, "no path", "Name an image or delete the row.")
         names = [_name(row.cells[columns.path]) for row in rows]
         _check_no_image_twice(names, rows, table)
         classes, targets = _targets(columns, rows, table)
-        splits = _splits(columns, rows, table)
+        splits = split_cells(columns.split, rows, table)
         samples, missing = [], []
         for name, row, target, split in zip(names, rows, targets, splits, strict=True):
             image = table.parent / name
@@ -123,59 +121,12 @@ def table_in(folder: Path) -> Path | None:
 
 
 def _is_table(path: Path) -> bool:
-    if path.suffix.lower() not in _SUFFIXES or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        start = file.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
-    line = io.StringIO(start, newline="").readline()
-    header = next(csv.reader([line], delimiter=_delimiter(path, line)), [])
-    return any(_plain(name) in _PATH_COLUMNS for name in header)
-
-
-def _delimiter(path: Path, header: str) -> str:
-    if path.suffix.lower() == ".tsv" or ("\t" in header and "," not in header):
-        return "\t"
-    return ";" if ";" in header and "," not in header else ","
-
-
-def _plain(name: str) -> str:
-    return name.strip().casefold()
-
-
-def _read_rows(table: Path) -> tuple[list[str], list[_Row]]:
-    """The header and the rows that are not blank, each with as many cells as the header."""
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{table.name}, line {line}: not UTF-8 text", "Save the table as CSV in UTF-8.") from error
-    lines = io.StringIO(text, newline="")
-    delimiter = _delimiter(table, lines.readline())
-    lines.seek(0)
-    reader = csv.reader(lines, delimiter=delimiter)
-    rows: list[_Row] = []
-    start = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append(_Row(start, [cell.strip() for cell in cells]))
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"{table.name}, line {start}: {error}", "Mend or delete the line.") from error
-    header, *body = rows
-    width = len(header.cells)
-    if wrong := [row for row in body if len(row.cells) != width]:
-        raise _wrong(
-            wrong,
-            table,
-            f"{len(wrong[0].cells)} cells, where the header has {width}",
-            "Put a cell that holds a comma in double quotes.",
-        )
-    return list(header.cells), body
+    header = header_of(path)
+    return any(name in PATH_COLUMNS for name in header) and not has_box_columns(header)
 
 
 def _columns(header: Sequence[str], table: Path) -> _Columns:
-    plain = [_plain(name) for name in header]
+    plain = [plain_name(name) for name in header]
     repeated = {name for name in plain if plain.count(name) > 1}
     if repeated:
         raise UserError(f"{table.name}, line 1: two columns called '{min(repeated)}'", "Give each its own name.")
@@ -187,7 +138,7 @@ def _columns(header: Sequence[str], table: Path) -> _Columns:
             raise UserError(f"{table.name}, line 1: columns {both} mean the same", "Rename the one not to be read.")
         return found[0] if found else None
 
-    path, label = column(_PATH_COLUMNS), column(_LABEL_COLUMNS)
+    path, label = column(PATH_COLUMNS), column(LABEL_COLUMNS)
     if path is None:
         raise UserError(f"{table.name}, line 1: no column 'path'", f"The columns are {shown(header)}.")
     known = {"path": path, "label": label, "split": column(["split"]), "group": column(["group"])}
@@ -199,19 +150,12 @@ def _columns(header: Sequence[str], table: Path) -> _Columns:
     return _Columns(path, label, known["split"], known["group"], tuple(left) if label is None else ())
 
 
-def _wrong(rows: Sequence[_Row], table: Path, what: str, remedy: str) -> UserError:
-    """The error for rows that are wrong in one way, of which the first is described."""
-    lines = shown(str(row.line) for row in rows)
-    others = f" ({len(rows):,} such rows in all: lines {lines})" if len(rows) > 1 else ""
-    return UserError(f"{table.name}, line {rows[0].line}: {what}{others}", remedy)
-
-
 def _name(cell: str) -> str:
     slashed = PureWindowsPath(cell).as_posix() if "\\" in cell else cell
     return os.path.normpath(slashed).replace(os.sep, "/")
 
 
-def _check_no_image_twice(names: Sequence[str], rows: Sequence[_Row], table: Path) -> None:
+def _check_no_image_twice(names: Sequence[str], rows: Sequence[TableRow], table: Path) -> None:
     first: dict[str, int] = {}
     for name, row in zip(names, rows, strict=True):
         earlier = first.setdefault(name, row.line)
@@ -224,7 +168,7 @@ def _check_no_image_twice(names: Sequence[str], rows: Sequence[_Row], table: Pat
             )
 
 
-def _targets(columns: _Columns, rows: Sequence[_Row], table: Path) -> tuple[tuple[str, ...], list[Target]]:
+def _targets(columns: _Columns, rows: Sequence[TableRow], table: Path) -> tuple[tuple[str, ...], list[Target]]:
     """The classes, and a target for each row."""
     label = columns.label
     if label is None:
@@ -232,7 +176,7 @@ def _targets(columns: _Columns, rows: Sequence[_Row], table: Path) -> tuple[tupl
     parts = [[part.strip() for part in _SEPARATORS.split(row.cells[label]) if part.strip()] for row in rows]
     several = any(_SEPARATORS.search(row.cells[label]) for row in rows)
     if not several and (wrong := [row for row in rows if not row.cells[label]]):
-        raise _wrong(wrong, table, "no label", "Name the image's class or delete the row.")
+        raise wrong_rows(wrong, table, "no label", "Name the image's class or delete the row.")
     classes = tuple(sorted({part for row_parts in parts for part in row_parts}))
     index = {name: number for number, name in enumerate(classes)}
     if several:
@@ -241,11 +185,11 @@ def _targets(columns: _Columns, rows: Sequence[_Row], table: Path) -> tuple[tupl
 
 
 def _targets_of_columns(
-    class_columns: Sequence[tuple[int, str]], rows: Sequence[_Row], table: Path
+    class_columns: Sequence[tuple[int, str]], rows: Sequence[TableRow], table: Path
 ) -> tuple[tuple[str, ...], list[Target]]:
     for position, name in class_columns:
         if wrong := [row for row in rows if row.cells[position] not in _ZERO_OR_ONE]:
-            raise _wrong(
+            raise wrong_rows(
                 wrong,
                 table,
                 f"column '{name}' has '{wrong[0].cells[position]}', neither 0 nor 1",
@@ -256,20 +200,6 @@ def _targets_of_columns(
         for row in rows
     ]
     return tuple(name for _, name in class_columns), targets
-
-
-def _splits(columns: _Columns, rows: Sequence[_Row], table: Path) -> list[Split | None]:
-    split = columns.split
-    if split is None:
-        return [None] * len(rows)
-    if wrong := [row for row in rows if row.cells[split] and split_of_word(row.cells[split]) is None]:
-        raise _wrong(
-            wrong,
-            table,
-            f"split '{wrong[0].cells[split]}' is none of train, validation and test",
-            "Write one of these words, or leave the cell empty where convolve may choose.",
-        )
-    return [split_of_word(row.cells[split]) for row in rows]
 
 
 def _absence(image: Path, table: Path) -> str:

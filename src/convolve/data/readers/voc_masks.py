@@ -10,7 +10,8 @@ from PIL import Image
 
 from convolve.data.dataset import IGNORE, Dataset, Mask, MaskCoding, Problem, Sample, Split
 from convolve.data.masks.class_tables import tables_beside
-from convolve.data.reading import READERS, MissingFile, is_clutter, is_image_file, list_lines, name_below, split_of_word
+from convolve.data.reading import READERS, MissingFile, is_clutter, is_image_file, name_below
+from convolve.data.voc_lists import listed_names
 from convolve.errors import UserError, shown
 
 VOC_CLASSES = (
@@ -62,7 +63,7 @@ class VocMasks:
         """
         folder = Path(source)
         images, masks = _by_stem(folder / _IMAGES), _by_stem(folder / _MASKS, suffixes={".png"})
-        listed = _listed(folder)
+        listed = listed_names(folder, _LISTS)
         samples: list[Sample] = []
         problems: list[Problem] = []
         pairs: list[tuple[Path, Path]] = []
@@ -130,32 +131,6 @@ def _by_stem(folder: Path, suffixes: set[str] | None = None) -> dict[str, Path]:
             )
         found[file.stem] = file
     return found
-
-
-def _listed(folder: Path) -> dict[str, tuple[Split | None, str]]:
-    """For each listed name the split and the place where it is listed; empty if there are no lists."""
-    lists = {file.stem.lower(): file for file in sorted((folder / _LISTS).glob("*.txt"))}
-    splits: dict[str, Split | None] = {stem: split for stem in lists if (split := split_of_word(stem)) is not None}
-    if "trainval" in lists and not {"train", "validation"} & set(splits.values()):
-        splits["trainval"] = None
-    listed: dict[str, tuple[Split | None, str]] = {}
-    for stem, split in splits.items():
-        for name, where in _lines(lists[stem]):
-            if name in listed and listed[name][0] != split:
-                raise UserError(
-                    f"{where}: '{name}' is in {listed[name][1]} already",
-                    "An image belongs to one split: delete a line.",
-                )
-            listed[name] = split, where
-    return listed
-
-
-def _lines(file: Path) -> Iterable[tuple[str, str]]:
-    """Each name in a list, and where it stands."""
-    called = f"{_LISTS}/{file.name}"
-    for number, line in enumerate(list_lines(file, called=called), start=1):
-        if name := line.strip():
-            yield Path(name).stem if is_image_file(name) else name, f"{called}, line {number}"
 
 
 def _unlisted(masks: dict[str, Path]) -> dict[str, tuple[Split | None, str]]:

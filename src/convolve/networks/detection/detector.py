@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from convolve.networks.feature_pyramid import FeaturePyramid
+
 RunRegions = Callable[[Tensor], Tensor]
 
 
@@ -90,7 +92,8 @@ class Detector(nn.Module):
         """In training mode a function from targets to losses; in test mode detections as (N, D, 6) rows.
 
         Args:
-            images: (N, C, H, W) normalised, padded to the right and below.
+            images: (N, C, H, W) normalised, padded to the right and below; or what `pyramid.lower` made of them, where
+                the pyramid is entered above its first level.
             hw: (N, 2) int64, see `Seen`.
             regions: see `Seen`.
 
@@ -98,10 +101,23 @@ class Detector(nn.Module):
             `losses` of what was seen; or (N, `limits.max_boxes`, 6) float32: left, top, right, bottom, class index,
             probability; rows of zeros fill up.
         """
-        seen = Seen(self.dense(images), (images.shape[2], images.shape[3]), hw, regions)
+        pyramid = self.pyramid
+        stride = pyramid.strides[pyramid.entry - 1] if pyramid is not None and pyramid.entry else 1
+        image_hw = (images.shape[2] * stride, images.shape[3] * stride)
+        seen = Seen(self.dense(images), image_hw, hw, regions)
         if self.training:
             return partial(self.losses, seen)
         return stacked(self.detect(seen), self.limits.max_boxes)
+
+    @property
+    def pyramid(self) -> FeaturePyramid | None:
+        """The backbone in `dense`, whose levels are the encoder's stages; None if it is not in there."""
+        return next((part for part in self.dense.modules() if isinstance(part, FeaturePyramid)), None)
+
+    @property
+    def trained(self) -> nn.Module:
+        """What a training loop trains: all of it."""
+        return self
 
     def losses(self, seen: Seen, targets: Tensor) -> dict[str, Tensor]:
         """Each part of the loss for each image, (N,) float32, from (N, M, 6) targets (`data.boxes.targets`).

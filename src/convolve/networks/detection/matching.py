@@ -58,11 +58,11 @@ def match(
             positives = positives | forced
         objects = rows[nearest]
     negatives = (overlap >= negatives_from) & (overlap < negatives_below) & ~positives
-    return Matched(objects, positives, negatives & ~_covered(references, present(targets)))
+    return Matched(objects, positives, negatives & ~covered(references, present(targets)))
 
 
-def _covered(references: Tensor, targets: Tensor) -> Tensor:
-    """(M,) whether difficult objects or a crowd cover half of a reference or more."""
+def covered(references: Tensor, targets: Tensor) -> Tensor:
+    """(M,) whether one of the difficult objects or crowds among targets (m, 6) covers half of a reference or more."""
     ignored = targets[targets[:, KIND] != OBJECT][:, :4]
     if len(ignored) == 0:
         return torch.zeros(len(references), dtype=torch.bool, device=references.device)

@@ -22,7 +22,8 @@ def suppress(boxes: Tensor, labels: Tensor, probabilities: Tensor, limits: Limit
     kept = (probabilities >= limits.min_probability).nonzero()[:, 0]
     boxes, labels, probabilities = boxes[kept], labels[kept], probabilities[kept]
     if limits.soft_nms == "none":
-        kept = batched_nms(boxes, probabilities, labels, limits.nms_iou)
+        # It moves each class far away from the others; in single precision, places would then be rounded.
+        kept = batched_nms(boxes.double(), probabilities.double(), labels, limits.nms_iou)
         kept = kept[: limits.max_boxes]
         return Found(boxes[kept], labels[kept], probabilities[kept])
     probabilities = _weakened(boxes, labels, probabilities, limits)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from convolve.errors import UserError
 from convolve.progress import Progress
 from convolve.training.compute import Compute
-from convolve.training.engines import ENGINES, CannotRun, Runner
+from convolve.training.engines import AT_ONCE, ENGINES, CannotRun, Runner
 
 # Root mean square of the differences, as a share of that of the outputs. On EfficientNet-Lite0 float32 differs by 6e-7;
 # bfloat16 has 8 bits of mantissa, and its roundings add up over the layers.
@@ -21,7 +21,14 @@ _kept: OrderedDict[tuple[object, ...], Runner | None] = OrderedDict()
 
 
 def checked_runner(
-    module: nn.Module, images: Tensor, compute: Compute, *, key: str, required: bool, progress: Progress
+    module: nn.Module,
+    images: Tensor,
+    compute: Compute,
+    *,
+    key: str,
+    required: bool,
+    progress: Progress,
+    at_once: int = AT_ONCE,
 ) -> Runner:
     """A module that is not trained, run by the engine of `compute`; by torch where that cannot, or disagrees with it.
 
@@ -32,6 +39,7 @@ def checked_runner(
         key: of the module's layers and weights: equal keys, equal functions.
         required: an engine that fails is an error.
         progress: told when torch stands in.
+        at_once: see `Engine`.
 
     Raises:
         UserError: the engine fails and `required`.
@@ -41,10 +49,10 @@ def checked_runner(
     plain = ENGINES["torch"](module, shape, compute)
     if compute.engine == "torch":
         return plain
-    place = (key, shape, compute)
+    place = (key, shape, compute, at_once)
     if place not in _kept or (required and _kept[place] is None):
         try:
-            _kept[place] = _agreeing(module, images[:_IMAGES_COMPARED], compute)
+            _kept[place] = _agreeing(module, images[:_IMAGES_COMPARED], compute, at_once)
         except CannotRun as error:
             reason = f"{compute.engine} cannot run this network ({error})"
             if required:
@@ -57,10 +65,10 @@ def checked_runner(
     return _kept[place] or plain
 
 
-def _agreeing(module: nn.Module, images: Tensor, compute: Compute) -> Runner:
+def _agreeing(module: nn.Module, images: Tensor, compute: Compute, at_once: int) -> Runner:
     channels, height, width = images.shape[1:]
     shape = (channels, height, width)
-    run = ENGINES[compute.engine](module, shape, compute)
+    run = ENGINES[compute.engine](module, shape, compute, at_once=at_once)
     exact = ENGINES["torch"](module, shape, compute.model_copy(update={"bfloat16": False}))
     outputs, expected = run(images), exact(images)
     if outputs.shape != expected.shape:

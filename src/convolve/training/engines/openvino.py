@@ -7,15 +7,17 @@ from torch import Tensor, nn
 from torch.export.decomp_utils import CustomDecompTable
 
 from convolve.training.compute import Compute, bfloat16_is_fast
-from convolve.training.engines import ENGINES, CannotRun, Runner
-
-# Images a run. The speed is the same for 1 to 32, and a fixed number converts in half the time of a free one.
-_AT_ONCE = 16
+from convolve.training.engines import AT_ONCE, ENGINES, CannotRun, Runner
 
 
 @ENGINES.register("openvino")
-def openvino_engine(module: nn.Module, image_shape: tuple[int, int, int], compute: Compute) -> Runner:
-    """OpenVINO on the CPU: batch norms folded, layers fused, memory laid out for the processor."""
+def openvino_engine(
+    module: nn.Module, image_shape: tuple[int, int, int], compute: Compute, *, at_once: int = AT_ONCE
+) -> Runner:
+    """OpenVINO on the CPU: batch norms folded, layers fused, memory laid out for the processor.
+
+    The number of images of a run is fixed: that converts in half the time of a free one.
+    """
     try:
         # The converter's own parts and not `openvino.convert_model`, which reports its use to its makers over the net.
         from openvino import Core
@@ -32,7 +34,9 @@ def openvino_engine(module: nn.Module, image_shape: tuple[int, int, int], comput
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    batch = torch.zeros(_AT_ONCE, *image_shape)
+    # Also where this is asked for in inference mode: it may be run outside of it.
+    with torch.inference_mode(False):
+        batch = torch.zeros(at_once, *image_shape)
     try:
         with torch.no_grad():
             program = torch.export.export(frozen, (batch,)).run_decompositions(_decompositions(ops_to_not_decompose()))
@@ -46,7 +50,7 @@ def openvino_engine(module: nn.Module, image_shape: tuple[int, int, int], comput
 
     def run(images: Tensor) -> Tensor:
         parts = []
-        for some in torch.split(images, _AT_ONCE):
+        for some in torch.split(images, at_once):
             # A last part is filled up with what was there before; none of its outputs are kept.
             batch[: len(some)] = some
             outputs = request.infer([batch.numpy()], share_inputs=True)[0]

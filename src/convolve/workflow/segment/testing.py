@@ -39,7 +39,7 @@ def judge_map_run(
         rows = rows_of_split(run, recipe, opened, split)
     else:
         section = DataSection(path=data, bands=recipe.data.bands)
-        dataset = _with_classes(open_data(section, progress, recipe.masks).dataset, model)
+        dataset = _with_classes(open_data(section, progress, recipe.masks, "segment").dataset, model)
         given = np.array([sample.split == split for sample in dataset.samples])
         if dataset.given_splits and not given.any():
             raise UserError(f"{data}: it has no split '{split}'", f"It has: {', '.join(sorted(dataset.given_splits))}.")

@@ -16,6 +16,7 @@ from convolve.data.dataset import IGNORE
 from convolve.data.native_pack import NativePack
 from convolve.deploy.segmentation.model import SegmentationModel, describe_pixel_network, load_segmentation_model
 from convolve.deploy.segmentation.uncertainty import Views
+from convolve.networks.pixel_network import PixelNetwork
 from convolve.progress import Progress
 from convolve.randomness import numpy_generator
 from convolve.run.folder import Run
@@ -23,8 +24,8 @@ from convolve.run.tensors import read_tensors, write_tensors
 from convolve.tasks.classify.one_label import OneLabel
 from convolve.tasks.segment.tally import ImageTally, from_tensors, tally_image, to_tensors, without_borders
 from convolve.training.inference import compute_outputs
-from convolve.training.maps import MapJob, fit_maps
 from convolve.training.starts import Outcome
+from convolve.training.tuning import TuningJob, fit_tuned
 from convolve.workflow.data import Member
 from convolve.workflow.planning import Say, check_weights
 from convolve.workflow.results import TrainingFacts
@@ -150,8 +151,8 @@ def _train(
     return outcome
 
 
-def _fit(job: MapJob, plan: MapPlan, prepared: PreparedMasks, member: Member) -> Outcome:
-    result = fit_maps(job)
+def _fit(job: TuningJob[PixelNetwork], plan: MapPlan, prepared: PreparedMasks, member: Member) -> Outcome:
+    result = fit_tuned(job)
     classes = prepared.dataset.classes
     patches = job.network.trained_on == "patches"
     most = _BY_PATCHES if patches else _CALIBRATED_ON
@@ -175,7 +176,7 @@ def _fit(job: MapJob, plan: MapPlan, prepared: PreparedMasks, member: Member) ->
 
 
 def _validation_pixels(
-    job: MapJob, plan: MapPlan, prepared: PreparedMasks, rows: NDArray[np.int64]
+    job: TuningJob[PixelNetwork], plan: MapPlan, prepared: PreparedMasks, rows: NDArray[np.int64]
 ) -> tuple[Tensor, Tensor]:
     """Logits (M, K) and classes (M,) of some pixels of these images."""
     patches = job.network.trained_on == "patches"
@@ -195,7 +196,9 @@ def _validation_pixels(
     return pixels.outputs, pixels.targets
 
 
-def _model(job: MapJob, plan: MapPlan, prepared: PreparedMasks, outcome: Outcome, member: Member) -> SegmentationModel:
+def _model(
+    job: TuningJob[PixelNetwork], plan: MapPlan, prepared: PreparedMasks, outcome: Outcome, member: Member
+) -> SegmentationModel:
     recipe, dataset = plan.recipe, prepared.dataset
     assert dataset.coding is not None  # noqa: S101
     return SegmentationModel(

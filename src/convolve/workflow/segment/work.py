@@ -2,7 +2,7 @@ from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
 from convolve.workflow.data import Opened
 from convolve.workflow.segment.build import check_map_names
-from convolve.workflow.segment.choices import choose_split
+from convolve.workflow.segment.choices import choose_map_split
 from convolve.workflow.segment.data import PreparedMasks, prepare_masks
 from convolve.workflow.segment.judging import evaluate_maps
 from convolve.workflow.segment.ladder_page import map_ladder_table, write_map_ladder
@@ -17,7 +17,7 @@ def _check(recipe: Recipe, opened: Opened) -> None:
 
 
 def _decode(recipe: Recipe, opened: Opened, progress: Progress) -> None:
-    prepare_masks(choose_split(recipe, opened.dataset)[0], opened, progress)
+    prepare_masks(choose_map_split(recipe, opened.dataset)[0], opened, progress)
 
 
 SEGMENT: Work[MapPlan, PreparedMasks, HeldOutMasks] = Work(

@@ -10,7 +10,10 @@ from convolve.faces.cli.terminal import print_json, print_table, progress_bar, s
 @app.command()
 def ladder(
     name: Annotated[
-        str, typer.Argument(help="transfer (ways to begin), or segment (ways from scores to a map, for masks)")
+        str,
+        typer.Argument(
+            help="transfer (ways to begin); segment (masks: from scores to a map); detect (boxes: ways to find them)"
+        ),
     ],
     source: Annotated[str, typer.Argument(help="images, or a recipe (.toml), or a first key=value")],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value, laid over the recipe")] = None,

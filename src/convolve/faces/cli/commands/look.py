@@ -21,7 +21,8 @@ _SHOWN = 5
 def look(
     data: Annotated[str, typer.Argument(help="folder, archive, table, IDX or COCO file, or a built-in name")],
     settings: Annotated[
-        list[str] | None, typer.Argument(help="masks: key=value of what their values mean, as masks.coding=binary")
+        list[str] | None,
+        typer.Argument(help="masks: key=value of what their values mean, as masks.coding=binary; or task=detect"),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="draw it as a page, in this file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
@@ -29,7 +30,8 @@ def look(
     """Say what is in a data set: counts, sizes, broken files, duplicates, leaks between splits.
 
     Of masks it says what their values were taken to mean, with the lines of a recipe that say the same, and how many
-    pixels and regions each class has.
+    pixels and regions each class has. Of boxes it says how large they are, what was wrong with them, and which input
+    and anchors suit them; task=detect reads the boxes of data that has masks as well.
 
     Example: convolve look photos/ --html look.html
     """
@@ -41,9 +43,12 @@ def look(
     if html is not None and not html.absolute().parent.is_dir():
         raise UserError(f"--html {html}: there is no folder {html.parent}")
     recipe = recipe_from(data, settings or [])
-    dataset = read_dataset(recipe.data.path, missing="skip")
+    dataset = read_dataset(recipe.data.path, missing="skip", task=recipe.task)
     if dataset.has_masks:
         _look_at_masks(dataset, recipe.masks, html, as_json=as_json)
+        return
+    if dataset.has_boxes:
+        _look_at_boxes(dataset, html, as_json=as_json)
         return
     with progress_bar() as progress:
         inspection = inspect_dataset(dataset, progress=progress)
@@ -80,6 +85,30 @@ def _look_at_masks(dataset: "Dataset", masks: "MasksSection", html: Path | None,
     print(f"{files.name} ({files.form}): {files.images} images with masks of {len(files.classes)} classes")
     print_table(*class_table(found))
     for line in (*lines(found), *_sizes(files, fit=False), *_faults(files), *_copies(files)):
+        print(line)
+    for sentence in found.advice:
+        print(f"* {sentence}")
+
+
+def _look_at_boxes(dataset: "Dataset", html: Path | None, *, as_json: bool) -> None:
+    from convolve.data.boxes.inspection import count_table, inspect_boxes, words
+    from convolve.data.content import content_hashes
+    from convolve.see.report.detection_inspection import write_detection_inspection
+
+    with progress_bar() as progress:
+        found = inspect_boxes(dataset, content_hashes(dataset, progress=progress), progress)
+    if html is not None:
+        write_detection_inspection(html, found, dataset)
+        say(f"page: {html}")
+    if as_json:
+        print_json(found.as_json())
+        return
+    files = found.files
+    print(
+        f"{files.name} ({files.form}): {files.images} images with {found.total} boxes of {len(dataset.classes)} classes"
+    )
+    print_table(*count_table(found))
+    for line in (*words(found), *_sizes(files, fit=False), *_faults(files), *_copies(files)):
         print(line)
     for sentence in found.advice:
         print(f"* {sentence}")

@@ -11,7 +11,7 @@ from convolve.faces.cli.terminal import print_json, print_table, progress_bar
 def judge(
     run: Annotated[Path, typer.Argument(help="a finished run's folder")],
     data: Annotated[
-        str | None, typer.Option(help="other images, with their classes or masks; default: its own")
+        str | None, typer.Option(help="other images, with their classes, masks or boxes; default: its own")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     passes: Annotated[int, typer.Option(min=0, help="masks: so many passes with dropout on, and their mean")] = 0,
@@ -21,7 +21,7 @@ def judge(
     """Judge a run's model on images it was not trained on.
 
     Of masks: mean IoU and the figures of every class, over all pixels that have one, and how many of the errors lie
-    where it is least certain.
+    where it is least certain. Of boxes: average precision, by class, and how many objects the proposals reach.
 
     Example: convolve test runs/first --data photos-of-june/
     """
@@ -36,7 +36,7 @@ def judge(
     if as_json:
         print_json(figures)
         return
-    (_print_maps if figures["task"] == "segment" else _print_classes)(figures)
+    {"classify": _print_classes, "segment": _print_maps, "detect": _print_boxes}[figures["task"]](figures)
 
 
 def _print_classes(figures: dict[str, Any]) -> None:
@@ -69,6 +69,30 @@ def _print_maps(figures: dict[str, Any]) -> None:
             for row in figures["per_class"]
         ],
     )
+
+
+def _print_boxes(figures: dict[str, Any]) -> None:
+    interval = figures["map50_ci95"]
+    told = f" (95 % interval {interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+    print(f"{figures['split']}: mAP@.5 {_percent(figures['map50'])}{told}, mAP@.5:.95 {_percent(figures['map'])}")
+    recall = figures["proposal_recall"]
+    reached = "" if recall is None else f"; the proposals reach {recall:.1%} of the objects"
+    print(f"{figures['n']} images, {figures['ms_per_image']:.0f} ms each{reached}")
+    print_table(
+        ["class", "objects", "AP@.5", "AP@.5:.95", "precision", "recall", "f1"],
+        [
+            [
+                name,
+                row["objects"],
+                *(_share(row[figure]) for figure in ("ap50", "ap", "precision", "recall", "f1")),
+            ]
+            for name, row in figures["per_class"].items()
+        ],
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
 
 
 def _share(value: float | None) -> str:

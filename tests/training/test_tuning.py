@@ -13,6 +13,7 @@ from convolve.data.map_batches import CropBatches, WholeBatches
 from convolve.data.native_pack import pack_native
 from convolve.data.pixel_preprocessing import PixelPreprocessing
 from convolve.errors import UserError
+from convolve.networks.pixel_network import PixelNetwork
 from convolve.networks.score_maps.building import build_network, build_pixel_network
 from convolve.progress import silent
 from convolve.randomness import torch_randomness
@@ -20,9 +21,9 @@ from convolve.registry import checked_options
 from convolve.tasks.segment.pixels import Pixels
 from convolve.training.compute import Compute
 from convolve.training.fit import FitSettings
-from convolve.training.maps import MapJob, Tuning, fit_maps, tuning
 from convolve.training.optimisers import OPTIMISERS, parameter_groups
 from convolve.training.schedules import SCHEDULES
+from convolve.training.tuning import Tuning, TuningJob, fit_tuned, tuning
 
 CLASSES = ("ground", "grass")
 LR = 0.01
@@ -48,7 +49,7 @@ def pack():
     return pack_native(dataset, hashes=content_hashes(dataset))
 
 
-def job(folder: Path, how: Tuning | None, *, groups: list[dict[str, object]] | None = None) -> MapJob:
+def job(folder: Path, how: Tuning | None, *, groups: list[dict[str, object]] | None = None) -> TuningJob[PixelNetwork]:
     """A training of two epochs; `groups` gets what the optimiser is given."""
     packed = pack()
     preprocessing = PixelPreprocessing(
@@ -66,7 +67,7 @@ def job(folder: Path, how: Tuning | None, *, groups: list[dict[str, object]] | N
             groups.extend(made)
         return OPTIMISERS["sgd"].build(made, LR)
 
-    return MapJob(
+    return TuningJob(
         network=pixels,
         loaded=None,
         objective=Pixels(CLASSES),
@@ -85,7 +86,7 @@ def job(folder: Path, how: Tuning | None, *, groups: list[dict[str, object]] | N
     )
 
 
-def moved(one: MapJob) -> tuple[set[str], set[str]]:
+def moved(one: TuningJob[PixelNetwork]) -> tuple[set[str], set[str]]:
     """Parts with parameters, and with statistics, that the last step left unlike at the beginning.
 
     What is trained in place is compared, not what was best, which may be the state before training.
@@ -98,7 +99,7 @@ def moved(one: MapJob) -> tuple[set[str], set[str]]:
             seen.update({name: tensor.clone() for name, tensor in network.state_dict().items()})
 
     hook = one.network.register_forward_hook(watch)
-    fit_maps(one)
+    fit_tuned(one)
     hook.remove()
     changed = [name for name, tensor in before.items() if not torch.equal(tensor, seen[name])]
     parts = [(part_of(name), name.rsplit(".", 1)[1]) for name in changed]
@@ -132,7 +133,7 @@ def test_what_is_frozen_stays_and_all_else_moves(tmp_path, how, parameters, stat
 def test_the_encoder_learns_slower_than_what_is_new(tmp_path):
     groups: list[dict[str, object]] = []
     one = job(tmp_path, tuning(lr_factor=0.1), groups=groups)
-    fit_maps(one)
+    fit_tuned(one)
     encoder = {id(parameter) for stage in one.network.encoder_stages for parameter in stage.parameters()}
     factors: dict[float, set[int]] = {}
     for group in groups:
@@ -144,7 +145,7 @@ def test_the_encoder_learns_slower_than_what_is_new(tmp_path):
 
 def test_from_random_values_all_layers_learn_alike(tmp_path):
     groups: list[dict[str, object]] = []
-    fit_maps(job(tmp_path, None, groups=groups))
+    fit_tuned(job(tmp_path, None, groups=groups))
     assert {group["lr_factor"] for group in groups} == {1.0}
 
 

@@ -1,9 +1,9 @@
-"""Training of networks that give every pixel a class: on crops with their masks, or on patches."""
+"""Training of networks around a backbone, for pixels or for boxes; the backbone may have been trained before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import Field
 from torch import nn
@@ -12,13 +12,24 @@ from convolve.data.batch import Batches
 from convolve.data.preprocessing import Normalise
 from convolve.errors import UserError
 from convolve.networks.loading import LoadReport
-from convolve.networks.pixel_network import PixelNetwork
 from convolve.progress import Progress
 from convolve.training.compute import Compute
 from convolve.training.fit import Fit, FitResult, FitSettings
 from convolve.training.schedules import Schedule
 from convolve.training.starts import MakeOptimiser
 from convolve.training.task import Objective
+
+
+class AroundBackbone(Protocol):
+    """A network that is new but for its backbone."""
+
+    @property
+    def encoder_stages(self) -> Sequence[nn.Module]:
+        """The layers that pre-trained weights are for, from the image upwards."""
+
+    @property
+    def trained(self) -> nn.Module:
+        """What a training loop trains: the network itself, or a part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,7 @@ def tuning(
     lr_factor: Annotated[float, Field(gt=0)] = 0.3,
     freeze_norms: bool = False,
 ) -> Tuning:
-    """A recipe's `start.options` for masks.
+    """A recipe's `start.options` for masks and boxes.
 
     Args:
         stages: "all", or how many of the encoder's last stages are trained; 0 = only what is new.
@@ -52,8 +63,11 @@ def tuning(
     return Tuning(stages=stages, lr_factor=lr_factor, freeze_norms=freeze_norms)
 
 
+Trainee = TypeVar("Trainee", bound=AroundBackbone)
+
+
 @dataclass(frozen=True, kw_only=True)
-class MapJob:
+class TuningJob(Generic[Trainee]):
     """Everything one training needs, finished parts and plain values.
 
     Attributes:
@@ -72,7 +86,7 @@ class MapJob:
         progress: told how far it is.
     """
 
-    network: PixelNetwork
+    network: Trainee
     loaded: LoadReport | None
     objective: Objective
     train: Batches
@@ -105,7 +119,7 @@ class MapJob:
         return list(stages) if self.tuning.freeze_norms else frozen
 
 
-def fit_maps(job: MapJob) -> FitResult:
+def fit_tuned(job: TuningJob[Any]) -> FitResult:
     """Train a job's network, going on from the job's folder if something is there.
 
     Raises:
