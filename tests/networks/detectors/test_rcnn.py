@@ -9,7 +9,7 @@ from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
 from convolve.networks.detection.anchors import AnchorShapes
 from convolve.networks.detection.building import build_detector
-from convolve.networks.detection.detector import Limits, Seen
+from convolve.networks.detection.detector import Limits
 from convolve.networks.detection.two_stage import TwoStageDetector
 from convolve.networks.detectors import DETECTORS
 from convolve.networks.detectors.rcnn import WarpedRegions
@@ -40,10 +40,6 @@ REGIONS = torch.tensor(
     ]
 )
 SIZES = torch.tensor([[48, 64], [48, 64]])
-
-
-def seen(detector: TwoStageDetector) -> Seen:
-    return Seen(detector.dense(images()), (48, 64), SIZES, REGIONS)
 
 
 def test_a_region_goes_through_the_whole_backbone_as_an_image_would() -> None:
@@ -98,7 +94,7 @@ def test_an_image_alone_and_in_a_batch_are_alike() -> None:
 def test_the_loss_reaches_every_weight() -> None:
     detector = rcnn(side=32)
     targets = torch.tensor([[[4.0, 4.0, 31.0, 32.0, 1.0, 0.0]], [[0.0, 0.0, 0.0, 0.0, 0.0, NOTHING]]])
-    losses = detector.losses(detector(images(), SIZES, REGIONS), targets)
+    losses = detector(images(), SIZES, REGIONS)(targets)
     assert set(losses) == {"classes", "boxes"}
     assert losses["boxes"][0] > 0
     assert losses["boxes"][1] == 0
@@ -127,7 +123,7 @@ def test_it_learns_to_tell_bright_from_dark_and_where_they_are() -> None:
     optimiser = torch.optim.Adam(detector.parameters(), lr=3e-3)
     for _ in range(100):
         optimiser.zero_grad()
-        losses = detector.losses(detector(picture, hw, regions), targets)
+        losses = detector(picture, hw, regions)(targets)
         torch.autograd.backward(torch.cat(list(losses.values())).sum())
         optimiser.step()
     with torch.inference_mode():

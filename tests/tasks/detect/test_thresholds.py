@@ -15,7 +15,7 @@ from convolve.tasks.detect.thresholds import (
     threshold_of,
     total,
 )
-from tasks.detect.made_up import detections_of, images
+from tasks.detect.made_up import detections_of, image, images
 
 SQUARE = (0.0, 0.0, 10.0, 10.0)
 
@@ -34,8 +34,8 @@ def f1_by_counting(matches, threshold):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 500))
 def test_no_other_threshold_has_a_better_f1(start):
-    truths, detections = images(start + 8)
-    matches = matches_of(truths[start:], detections[start:])
+    pairs = [image(start + number) for number in range(8)]
+    matches = matches_of([truth for truth, _ in pairs], [found for _, found in pairs])
     best = f1_by_counting(matches, threshold_of(matches))
     everyone = np.unique(np.concatenate([one.probabilities for one in matches]))
     assert best == pytest.approx(max(f1_by_counting(matches, each) for each in everyone), abs=1e-12)

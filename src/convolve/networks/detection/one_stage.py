@@ -68,7 +68,9 @@ class OneStageHead(nn.Module):
 
     def rows(self, outputs: Tensor) -> Tensor:
         """(N, h * w * A, D) from a map (N, A * D, h, w), in the order of `references`."""
-        per_place = in_full(outputs).unflatten(1, (len(self.bases[0]), -1))
+        images, channels, *hw = outputs.shape
+        references = len(self.bases[0])
+        per_place = in_full(outputs).reshape(images, references, channels // references, *hw)
         return per_place.permute(0, 3, 4, 1, 2).flatten(1, 3)
 
     def references(self, outputs: Sequence[Tensor]) -> list[Tensor]:
@@ -81,7 +83,7 @@ class OneStageHead(nn.Module):
 
 def per_reference(*parts: Tensor, references: int) -> Tensor:
     """Maps (N, A * D_i, h, w) as one (N, A * sum of D_i, h, w), all outputs of a reference next to each other."""
-    split = [part.unflatten(1, (references, -1)) for part in parts]
+    split = [part.reshape(len(part), references, -1, *part.shape[2:]) for part in parts]
     return torch.cat(split, dim=2).flatten(1, 2)
 
 

@@ -87,7 +87,7 @@ class DetectionReport:
     network: DetectorFacts
     results: Mapping[str, Any]
     split: str
-    score_name: str = "map50"
+    score_name: str = "map"
     chosen_on_split: bool = False
     reasons: Sequence[str] = ()
     history: Sequence[Mapping[str, Any]] = ()

@@ -21,7 +21,7 @@ class DetectionObjective:
         most_objects: M, the largest number of objects of any image, so that batches can be put together.
     """
 
-    score_name = "map50"
+    score_name = "map"
 
     def __init__(self, classes: int, *, most_objects: int) -> None:
         self._classes = classes

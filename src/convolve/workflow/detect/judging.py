@@ -36,7 +36,7 @@ class JudgedBoxes:
 
 def judge_boxes(plan: BoxPlan, prepared: PreparedBoxes, held_out: Sequence[HeldOutBoxes]) -> list[JudgedBoxes]:
     """The figures that may be reported, first the one that counts: test if there is one, else out-of-fold."""
-    own = own_model(held_out, "map50")
+    own = own_model(held_out, "map")
     judged = []
     if len(own.member.held_out):
         judged.append(_judged(prepared, "test", [own]))
@@ -48,9 +48,9 @@ def judge_boxes(plan: BoxPlan, prepared: PreparedBoxes, held_out: Sequence[HeldO
 
 def evaluate_boxes(plan: BoxPlan, prepared: PreparedBoxes, held_out: Sequence[HeldOutBoxes]) -> dict[str, Any]:
     """The run's results, as plain JSON values."""
-    told = told_of_training(plan, prepared, held_out, task="detect", score_name="map50")
+    told = told_of_training(plan, prepared, held_out, task="detect", score_name="map")
     told["detect"] = plan.recipe.detect.name
-    own = own_model(held_out, "map50")
+    own = own_model(held_out, "map")
     told["prediction_seconds"] = sum(own.judgement.seconds.values()) if len(own.member.held_out) else None
     for one in judge_boxes(plan, prepared, held_out):
         told[one.split.replace("-", "_")] = {"split": one.split, **one.results}

@@ -43,7 +43,7 @@ def report_boxes(
 ) -> None:
     """Write `report.html` and `predictions.csv`."""
     judged = judge_boxes(plan, prepared, held_out)
-    own = own_model(held_out, "map50")
+    own = own_model(held_out, "map")
     _write_predictions(run, prepared, judged)
     model = load_detection_model(run.model)
     recipe, dataset = plan.recipe, prepared.dataset

@@ -26,7 +26,7 @@ def _share_weights(source: Run, target: Run, plan: BoxPlan) -> None:
 
 DETECT: Work[BoxPlan, PreparedBoxes, HeldOutBoxes] = Work(
     task="detect",
-    score_name="map50",
+    score_name="map",
     make_or_read_plan=make_or_read_box_plan,
     train_member=train_box_member,
     evaluate=evaluate_boxes,

@@ -39,7 +39,8 @@ def _summary(results: dict[str, Any]) -> list[str]:
     lines = []
     for name, what in (("test", "test images"), ("out_of_fold", "images, each by a model that never saw it")):
         if name in results:
-            lines.append((_map_line if results["task"] == "segment" else _class_line)(results[name], what))
+            line = {"classify": _class_line, "segment": _map_line, "detect": _box_line}[results["task"]]
+            lines.append(line(results[name], what))
     return lines or ["no test images: no figure that could be trusted (folds=5 tests every image once)"]
 
 
@@ -58,3 +59,13 @@ def _map_line(one: dict[str, Any], what: str) -> str:
         interval = f" (95 % interval {low:.1%} to {high:.1%})"
     right = f"{one['pixel_accuracy']:.1%} of the pixels right"
     return f"mean IoU {one['mean_iou']:.1%}{interval}, {right}, on {one['n']} {what}"
+
+
+def _box_line(one: dict[str, Any], what: str) -> str:
+    if one["map50"] is None:
+        return f"no object in {one['n']} {what}: no figure"
+    interval = ""
+    if one["map50_ci95"] is not None:
+        low, high = one["map50_ci95"]
+        interval = f" (95 % interval {low:.1%} to {high:.1%})"
+    return f"mAP@.5 {one['map50']:.1%}{interval}, mAP@.5:.95 {one['map']:.1%}, on {one['n']} {what}"
