@@ -127,6 +127,9 @@ class DetectSection(Named):
     anchor_ratios: Auto | list[Annotated[float, Field(gt=0)]] = Field(
         "auto", description="heights of the anchors by their widths; auto = by the boxes"
     )
+    classifier: Literal["softmax", "svm"] = Field(
+        "softmax", description="of regions: softmax, or svm (R-CNN's support vector machines, fitted after training)"
+    )
     proposals: Literal["fast", "quality"] = Field(
         "fast", description="for rcnn and fast: how thorough selective search is"
     )

@@ -12,6 +12,7 @@ from convolve.data.augment.augmentation import Augmentation, build_augmentation
 from convolve.data.batch import Batches
 from convolve.data.box_batches import BoxBatches, WholeBoxBatches
 from convolve.data.box_preprocessing import BoxPreprocessing
+from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
 from convolve.networks.detection.anchors import AnchorShapes
 from convolve.networks.detection.building import build_detector
@@ -52,6 +53,8 @@ def check_box_names(recipe: Recipe) -> None:
     recipe_schedule(recipe)
     if recipe.detect.name != "auto":
         checked_options(DETECTORS[recipe.detect.name].build, recipe.detect.options, where="detect.options")
+    if recipe.detect.classifier == "svm" and recipe.detect.name == "onestage":
+        raise UserError("detect.classifier=svm: onestage does not look at regions", "Leave it out.")
     if recipe.optimiser.name != "auto":
         build = OPTIMISERS[recipe.optimiser.name].build
         checked_options(build, recipe.optimiser.options, where="optimiser.options")

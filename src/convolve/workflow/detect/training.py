@@ -17,6 +17,7 @@ from convolve.workflow.detect.choices import canvas_size
 from convolve.workflow.detect.data import PreparedBoxes
 from convolve.workflow.detect.judgement import Judgement, from_tensors, judge_rows, to_tensors
 from convolve.workflow.detect.planning import BoxPlan
+from convolve.workflow.detect.vector_machines import use_vector_machines
 from convolve.workflow.planning import Say, check_weights
 from convolve.workflow.results import TrainingFacts
 
@@ -68,6 +69,8 @@ def _train(
     result = fit_tuned(job)
     if job.network.pyramid is not None:
         job.network.pyramid.entry = 0
+    if plan.recipe.detect.classifier == "svm":
+        use_vector_machines(job, plan, prepared, member)
     model = _model(job, plan, prepared, member, threshold=0.5)
     rows = judged_rows(job.network, member.validation)
     judged = judge_rows(model, prepared.dataset, rows, progress, proposals=prepared.proposals)
