@@ -64,6 +64,8 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> ScaledPack:
 
 def batches(pack: ScaledPack, spec: dict[str, Any] | None = None, **options: Any) -> BoxBatches:
     augmentation = build_augmentation(spec, fill=(round(255 * FILL),)) if spec else None
+    if crops := options.pop("crops", 0):
+        options["visits"] = np.full(len(pack.usable), crops)
     given = {"canvas_hw": (64, 64), "batch_size": 3, "seed": 0, "preprocessing": GREY} | options
     return BoxBatches(pack, pack.usable, augmentation=augmentation, **given)
 
@@ -387,3 +389,10 @@ def test_photographs_of_blood_fill_a_batch(tmp_path: Path) -> None:
         assert 0 <= batch.images.min() < batch.images.max() <= 1
         assert batch.extras[0].tolist() == [[240, 320]] * 2
         assert set(batch.targets[..., KIND].unique().tolist()) <= {NOTHING, OBJECT, DIFFICULT}
+
+
+def test_images_are_shown_as_often_as_they_are_to_be_and_differently_each_time(pack: ScaledPack) -> None:
+    visits = np.array([1, 3, 1, 2, 1, 1])
+    found = all_of(batches(pack, {"brightness": 0.5}, visits=visits), epoch=2)
+    assert [len(found[row]) for row in range(6)] == visits.tolist()
+    assert len({float(image.mean()) for image, _, _ in found[1]}) == 3

@@ -137,3 +137,17 @@ def test_networks_without_padding_say_what_they_need():
 def test_networks_without_maps_are_answered(name, channels, side, words):
     with pytest.raises(UserError, match=words):
         pyramid_of(name, channels, side)
+
+
+@pytest.mark.parametrize(("name", "side"), [("residual", 64), ("patch-net", 65)])
+def test_entered_above_its_lower_levels_it_gives_the_same_maps(name, side):
+    pyramid = pyramid_of(name, side=side)
+    images = torch.randn(2, 3, side + 3, side + 10)
+    with torch.no_grad():
+        whole = pyramid(images)
+        assert len(whole) > 2
+        for entry in range(1, len(whole)):
+            pyramid.entry = entry
+            above = pyramid(pyramid.lower(images, entry))
+            assert len(above) == len(whole) - entry + 1
+            assert all(torch.equal(ours, theirs) for ours, theirs in zip(above, whole[entry - 1 :], strict=True))

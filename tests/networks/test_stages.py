@@ -56,3 +56,14 @@ def test_what_is_no_chain_says_what_works(name):
         find_stages(backbone, channels=3, image_hw=(side, side))
     assert 'stages="all"' in told.value.remedy
     assert all(module.training for module in backbone.modules())
+
+
+def test_a_pooling_layer_at_the_end_belongs_to_the_last_stage():
+    torch.manual_seed(0)
+    convolutions = [nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Conv2d(4, 5, 3, stride=2, padding=1)]
+    backbone = nn.Sequential(*convolutions, nn.MaxPool2d(2))
+    stages = find_stages(backbone, channels=3, image_hw=(16, 16))
+    assert [stage.names for stage in stages] == [("0",), ("1", "2")]
+    assert [stage.map_hw for stage in stages] == [(8, 8), (2, 2)]
+    images = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(join(stages)(images), backbone(images), rtol=0, atol=0)

@@ -54,10 +54,11 @@ class _Piece:
 class BoxBatches:
     """Images for training, in a new order every epoch, each at most as large as the canvas.
 
-    An epoch visits every image `crops` times. Along an axis on which an image is larger than the canvas a window is
-    cut, another at each visit: half of them anywhere, half around an object that is drawn from all of the image, whose
-    centre then lies within the window's middle half, or nearer to its edge where that is also the image's. What is cut
-    off objects: see `data.boxes.clipping`; where augmentation cuts again, what was left counts as the whole.
+    An epoch visits every image as often as `visits` says. Along an axis on which an image is larger than the canvas a
+    window is cut, another at each visit: half of them anywhere, half around an object that is drawn from all of the
+    image, whose centre then lies within the window's middle half, or nearer to its edge where that is also the
+    image's. What is cut off objects: see `data.boxes.clipping`; where augmentation cuts again, what was left counts as
+    the whole.
 
     Augmentation moves an image within its own height and width, before it is placed on the canvas: what comes from
     outside is fill, and counts as part of the image. Boxes turned by other than quarter turns grow, since they hold all
@@ -71,7 +72,7 @@ class BoxBatches:
         seed: of the recipe.
         preprocessing: values and fill.
         augmentation: None = none.
-        crops: of each image in an epoch.
+        visits: (M,) int64 how often each image is shown in an epoch, at least once; None = once each.
         mosaic: share of the samples that become four: windows of the image and of three others drawn from all, each in
             a quarter of the canvas, at their scale.
         regions: given proposals; they move with the images, and those that leave them are dropped.
@@ -91,27 +92,29 @@ class BoxBatches:
         seed: int,
         preprocessing: BoxPreprocessing,
         augmentation: Augmentation | None = None,
-        crops: int = 1,
+        visits: NDArray[np.int64] | None = None,
         mosaic: float = 0.0,
         regions: Regions | None = None,
     ) -> None:
         _refuse_mixing(augmentation)
-        self._order = Order(len(rows) * crops, batch_size=batch_size, seed=seed, shuffle=True)
+        visits = np.ones(len(rows), np.int64) if visits is None else visits
+        self._shown = np.repeat(rows, visits)
+        visit = np.arange(visits.sum()) - np.repeat(np.cumsum(visits) - visits, visits)
+        self._numbers = self._shown * visits.max(initial=1) + visit
+        self._order = Order(len(self._shown), batch_size=batch_size, seed=seed, shuffle=True)
         self.steps = self._order.steps
         self._cutter = _Cutter(pack, preprocessing, regions)
         self._rows = rows
         self._canvas_hw = canvas_hw
         self._seed = seed
         self._augmentation = augmentation
-        self._crops = crops
         self._mosaic = mosaic
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Batch `step` of an epoch, both counted from 0; 0 <= step < steps."""
-        places, visits = np.divmod(self._order.positions(epoch, step), self._crops)
-        rows = self._rows[places]
-        # Two crops of one image shall not be augmented alike, so they are drawn for by numbers of their own.
-        numbers = rows * self._crops + visits
+        places = self._order.positions(epoch, step)
+        # Two visits to one image shall not be augmented alike, so they are drawn for by numbers of their own.
+        rows, numbers = self._shown[places], self._numbers[places]
         pieces = self._pieces(rows, numbers, epoch)
         if self._augmentation:
             pieces = [

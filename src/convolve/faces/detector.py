@@ -126,6 +126,8 @@ class ObjectDetector(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         images = images_of(X)
+        if len(images) != len(y):
+            raise UserError(f"X has {len(images)} images, y {len(y)} entries", "Give one of each for every image.")
         truths = [_boxes(row, image, one) for row, (image, one) in enumerate(zip(images, y, strict=True))]
         return mean_average_precision(truths, self._detected(images, 0.0), len(self.classes_))
 

@@ -155,7 +155,8 @@ def _runs(chain: Sequence[_Layer]) -> list[list[_Layer]]:
             here = layer.map_hw
         runs[-1].append(layer)
     if len(runs) > 1 and not any(layer.has_weights for layer in runs[-1]):
-        runs[-2] += runs.pop()
+        last = runs.pop()
+        runs[-1] += last
     return runs
 
 

@@ -121,10 +121,13 @@ class DetectSection(Named):
     crop: Auto | Annotated[int, Field(ge=32, le=4096)] = Field(
         "auto", description="side of training crops and of tiles where the input is larger; auto = whole up to 1024"
     )
-    anchor_sizes: Auto | list[Annotated[float, Field(gt=0)]] = Field(
+    rare: float = Field(
+        0.1, ge=0, le=1, description="classes that a smaller share of the images show are shown more often; 0 = none"
+    )
+    anchor_sizes: Auto | Annotated[list[Annotated[float, Field(ge=1, le=16384)]], Field(min_length=1)] = Field(
         "auto", description="square roots of the anchors' areas, pixels of the input; auto = by the boxes"
     )
-    anchor_ratios: Auto | list[Annotated[float, Field(gt=0)]] = Field(
+    anchor_ratios: Auto | Annotated[list[Annotated[float, Field(ge=0.01, le=100)]], Field(min_length=1)] = Field(
         "auto", description="heights of the anchors by their widths; auto = by the boxes"
     )
     classifier: Literal["softmax", "svm"] = Field(

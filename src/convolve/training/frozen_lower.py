@@ -13,8 +13,8 @@ from convolve.training.engines.choice import checked_runner
 from convolve.training.features import module_digest
 from convolve.training.inference import in_test_mode
 
-# Converting takes seconds for each size of images: that of training, and the commonest in evaluation.
-_MOST_CONVERTED = 2
+# Converting takes seconds for each size of images: that of training, and the first in evaluation.
+_MOST_OTHERS = 1
 
 
 class FrozenLower:
@@ -24,6 +24,8 @@ class FrozenLower:
         pyramid: the backbone; its levels below `entry` are not trained.
         normalise: from a batch's images to what the first level takes.
         compute: where, and by which engine.
+        training_shape: images of a batch, height and width in training. Told, not seen: what computes which images must
+            not depend on whether a training that is gone on with trains or evaluates first.
         engine_required: an engine that fails is an error.
         progress: told when torch stands in.
     """
@@ -34,31 +36,44 @@ class FrozenLower:
         normalise: Callable[[Tensor], Tensor],
         compute: Compute,
         *,
+        training_shape: tuple[int, int, int],
         engine_required: bool,
         progress: Progress,
     ) -> None:
         self._module = _Lower(pyramid)
         self._normalise = normalise
         self._compute = compute
+        self._training_shape = training_shape
         self._engine_required = engine_required
         self._progress = progress
-        self._runners: dict[torch.Size, Runner] = {}
+        self._runners: dict[tuple[int, int], Runner] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] -> (N, D, h, w)."""
         normalised = self._normalise(images)
-        shape = normalised.shape[1:]
-        if shape not in self._runners and len(self._runners) < _MOST_CONVERTED:
-            self._runners[shape] = self._convert(normalised)
-        if shape in self._runners:
-            maps = self._runners[shape](normalised)
+        hw = (normalised.shape[2], normalised.shape[3])
+        if hw not in self._runners and (hw == self._training_hw or self._others < _MOST_OTHERS):
+            at_once = self._training_shape[0] if hw == self._training_hw else len(normalised)
+            self._runners[hw] = self._convert(normalised, at_once)
+        if hw in self._runners:
+            # Torch runs the module as it is at that time.
+            with in_test_mode(self._module):
+                maps = self._runners[hw](normalised)
             # Of tensors made in inference mode no gradient can be computed.
             return maps.clone() if maps.is_inference() else maps
         with torch.no_grad(), in_test_mode(self._module):
             plain: Tensor = self._module(normalised)
         return plain
 
-    def _convert(self, normalised: Tensor) -> Runner:
+    @property
+    def _training_hw(self) -> tuple[int, int]:
+        return self._training_shape[1:]
+
+    @property
+    def _others(self) -> int:
+        return sum(hw != self._training_hw for hw in self._runners)
+
+    def _convert(self, normalised: Tensor, at_once: int) -> Runner:
         with in_test_mode(self._module):
             return checked_runner(
                 self._module,
@@ -67,7 +82,7 @@ class FrozenLower:
                 key=module_digest(self._module),
                 required=self._engine_required,
                 progress=self._progress,
-                at_once=len(normalised),
+                at_once=at_once,
             )
 
 

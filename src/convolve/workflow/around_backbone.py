@@ -9,9 +9,12 @@ from torch.optim import Optimizer
 
 from convolve.data.batch import Batch
 from convolve.data.dataset import Dataset
+from convolve.data.survey import Survey
 from convolve.errors import UserError
+from convolve.networks.pretrained import Weights
 from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
+from convolve.recipe.values import format_duration
 from convolve.registry import checked_options
 from convolve.training.calibrate import Calibration, calibrate, candidates
 from convolve.training.compute import choose_device
@@ -19,7 +22,10 @@ from convolve.training.optimisers import OPTIMISERS, parameter_groups
 from convolve.training.starts import MakeOptimiser
 from convolve.training.task import Objective
 from convolve.training.tuning import Tuning, tuning
-from convolve.workflow.plan import plan_splits
+from convolve.workflow.budget import keep_budget
+from convolve.workflow.own_weights import with_own_weights
+from convolve.workflow.plan import Choices, changed, choose_recipe_network, choose_recipe_weights, plan_splits
+from convolve.workflow.planning import Say, say_reasons
 
 _ADAMW_LR = 1e-3
 _SECONDS_A_WAY = 2.0
@@ -45,6 +51,40 @@ def choose_split(
     if recipe.folds == "auto":
         recipe = recipe.model_copy(update={"folds": 0})
     return plan_splits(recipe, dataset)
+
+
+def choose_network(recipe: Recipe, seen: Survey, images: int, *, what: str) -> tuple[Choices, Weights | None]:
+    """Choose the network, its weights and where training begins.
+
+    Args:
+        recipe: with its rung chosen.
+        seen: sizes and channels of the images.
+        images: how many there are.
+        what: "masks" or "boxes", for messages.
+
+    Raises:
+        UserError: a part is unknown, or has no meaning here.
+    """
+    recipe, reasons = with_own_weights(recipe)
+    name, weights, why = choose_recipe_network(recipe, seen, images)
+    source, weights = choose_recipe_weights(recipe, name, weights)
+    start, reason = choose_start(recipe, network=name, weights=source, what=what)
+    told = {"network.name": why, "start.name": reason}
+    recipe = changed(changed(recipe, "network", name=name, weights=source), "start", name=start)
+    return Choices(recipe, reasons | {key: words for key, words in told.items() if words}), weights
+
+
+def refuse_sections(recipe: Recipe, sections: Sequence[str], *, what: str) -> None:
+    """See that no key is set in sections that would do nothing.
+
+    Raises:
+        UserError: one is.
+    """
+    for name in sections:
+        section = getattr(recipe, name)
+        changed = [key for key in type(section).model_fields if getattr(section, key) != getattr(type(section)(), key)]
+        if changed:
+            raise UserError(f"{name}.{changed[0]} has no meaning for images with {what}", "Leave it out.")
 
 
 def choose_start(recipe: Recipe, *, network: str, weights: str, what: str) -> tuple[str, str]:
@@ -111,6 +151,23 @@ def recipe_tuning(recipe: Recipe) -> Tuning | None:
     if recipe.start.name == "features":
         how = replace(how, stages=0)
     return None if recipe.start.name == "scratch" else how
+
+
+def within_budget(recipe: Recipe, seconds: Callable[[int], float], *, images: int, trainings: int, say: Say) -> Choices:
+    """Choose the epochs that the budget leaves time for, and tell how long they take.
+
+    Args:
+        recipe: whose epochs are chosen.
+        seconds: of one training of so many epochs.
+        images: that train.
+        trainings: that share the budget.
+        say: told.
+    """
+    choices = keep_budget(recipe, seconds=seconds, trainings=trainings)
+    epochs = int(choices.recipe.train.epochs)
+    say_reasons(choices.recipe, choices.reasons, say)
+    say(f"forecast: {epochs} epochs of {images} images take about {format_duration(seconds(epochs) * trainings)}")
+    return choices
 
 
 def calibrated(

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 from convolve.data.augment.augmentation import Augmentation, build_augmentation
 from convolve.data.dataset import Dataset
 from convolve.data.preprocessing import Preprocessing
-from convolve.deploy.segmentation.starting import weights_of_segmentation
 from convolve.networks.catalogue import find_architecture, published_weights
 from convolve.networks.loading import LoadReport, load_backbone
 from convolve.networks.network import Network
@@ -32,6 +31,7 @@ from convolve.training.starts import STARTS, Job, Start
 from convolve.training.starts.features import Features
 from convolve.training.task import Task
 from convolve.workflow.data import Member, Prepared, inner_folds
+from convolve.workflow.own_weights import weights_of_other_task
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,7 @@ def recipe_weights(recipe: Recipe) -> Weights | Path | None:
         return published_weights(recipe.network.name)
     if wanted == "auto":
         return find_weights(recipe.network.name)
-    # In a file of a model for masks the backbone's layers have other names.
-    return weights_of_segmentation(Path(wanted)) or Path(wanted)
+    return weights_of_other_task(Path(wanted)) or Path(wanted)
 
 
 def recipe_settings(recipe: Recipe, *, seed: int) -> FitSettings:

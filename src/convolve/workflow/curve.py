@@ -95,6 +95,11 @@ def learning_curve(
             f"{recipe.data.path}: a learning curve of masks is not there yet",
             "Train on fewer images by hand; `convolve ladder segment` compares ways on all of them.",
         )
+    if opened.dataset.has_boxes:
+        raise UserError(
+            f"{recipe.data.path}: a learning curve of boxes is not there yet",
+            "Train on fewer images by hand; `convolve ladder detect` compares ways on all of them.",
+        )
     opened = _with_test_split(opened, say)
     resolved = recipe_for(opened, recipe).recipe.start.name
     names = list(dict.fromkeys(rungs)) or [_usual_rung(recipe, resolved)]

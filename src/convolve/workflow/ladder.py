@@ -3,7 +3,7 @@
 import gc
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def climb(
         for left_out, reason in skipped.items():
             say(f"left out: {left_out}: {reason}")
         _say_budget(recipe, chosen, recipes, say)
-        measured = _decode(study, next(iter(recipes.values())), opened, work, progress)
+        measured = _decode(study, recipes.values(), opened, work, progress)
         order = sorted((one for one in chosen if one.name in recipes), key=lambda one: not one.quick)
         for number, rung in enumerate(order):
             try:
@@ -136,12 +136,14 @@ def _say_budget(recipe: Recipe, rungs: Sequence[Rung], recipes: dict[str, Recipe
 
 
 def _decode(
-    study: Run, recipe: Recipe, opened: Opened, work: Work[Any, Any, Any], progress: Progress
+    study: Run, recipes: Iterable[Recipe], opened: Opened, work: Work[Any, Any, Any], progress: Progress
 ) -> dict[str, Any]:
     """Decode the images beforehand, so that the first rung does not pay for all."""
     measured: dict[str, Any] = study.read("measured") or {"decoding_seconds": 0.0, "rungs": {}}
     started = time.monotonic()
-    work.decode(recipe, opened, progress)
+    # What is decoded for one rung is found in the cache by the next, unless that sees the images otherwise.
+    for recipe in recipes:
+        work.decode(recipe, opened, progress)
     measured["decoding_seconds"] += time.monotonic() - started
     study.write("measured", measured)
     return measured

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from convolve.deploy.detection.starting import weights_of_detection
 from convolve.deploy.model import weights_of_model
 from convolve.deploy.segmentation.starting import weights_of_segmentation
 from convolve.errors import UserError
@@ -34,7 +35,7 @@ def with_own_weights(recipe: Recipe) -> tuple[Recipe, dict[str, str]]:
     if wanted in _NO_FILE:
         return recipe, {}
     file = model_file(wanted)
-    facts = weights_of_segmentation(file) or weights_of_model(file)
+    facts = weights_of_other_task(file) or weights_of_model(file)
     network = recipe.network.model_copy(update={"weights": str(file)})
     reasons = {}
     if facts is not None:
@@ -70,13 +71,22 @@ def model_file(place: str) -> Path:
     return path
 
 
+def weights_of_other_task(file: Path) -> Weights | None:
+    """Those of a model for masks or boxes, where the backbone's layers have other names; None if it is neither.
+
+    Raises:
+        UserError: it is one, and its description is damaged.
+    """
+    return weights_of_segmentation(file) or weights_of_detection(file)
+
+
 def facts_of_file(file: Path, network: str) -> Weights | None:
     """How images are brought to a network with the weights of a file.
 
     A model of ours says it itself. Of any other file the best guess is what the network's packaged or published weights
     ask for: most files are descendants of these. None where there are none; mean and deviation are then measured.
     """
-    own = weights_of_segmentation(file) or weights_of_model(file) or find_weights(network)
+    own = weights_of_other_task(file) or weights_of_model(file) or find_weights(network)
     if own is not None:
         return own
     try:

@@ -65,7 +65,8 @@ def judge_run(
     if data is None:
         dataset, rows = _own_data(run, split, progress)
     else:
-        dataset, rows, split = _other_data(data, model, split)
+        dataset = with_classes(read_dataset(data), model.classes)
+        rows, split = rows_of_other(dataset, data, split)
     return {"task": kept["task"], "split": split, **judge_model(model, dataset, rows, progress)}
 
 
@@ -138,20 +139,24 @@ def rows_of_split(run: Run, recipe: Recipe, opened: Opened, split: str) -> NDArr
     return rows
 
 
+def rows_of_other(dataset: Dataset, data: str, split: str) -> tuple[NDArray[np.int64], str]:
+    """The samples of a split of data that a run was not trained on, and what they are: the split, or "all".
+
+    Raises:
+        UserError: the data is divided, and has no such split.
+    """
+    rows = np.array([row for row, sample in enumerate(dataset.samples) if sample.split == split], dtype=np.int64)
+    if len(rows):
+        return rows, split
+    if dataset.given_splits:
+        raise UserError(f"{data}: it has no split '{split}'", f"It has: {', '.join(sorted(dataset.given_splits))}.")
+    return np.arange(len(dataset.samples)), "all"
+
+
 def _own_data(run: Run, split: str, progress: Progress) -> tuple[Dataset, NDArray[np.int64]]:
     recipe = read_plan(run).recipe
     opened = own_opened(run, recipe, progress)
     return opened.dataset, rows_of_split(run, recipe, opened, split)
-
-
-def _other_data(data: str, model: Model, split: str) -> tuple[Dataset, NDArray[np.int64], str]:
-    dataset = with_classes(read_dataset(data), model.classes)
-    rows = np.array([row for row, sample in enumerate(dataset.samples) if sample.split == split], dtype=np.int64)
-    if len(rows):
-        return dataset, rows, split
-    if dataset.given_splits:
-        raise UserError(f"{data}: it has no split '{split}'", f"It has: {', '.join(sorted(dataset.given_splits))}.")
-    return dataset, np.arange(len(dataset.samples)), "all"
 
 
 def with_classes(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:

@@ -219,6 +219,9 @@ def test_damaged_and_hostile_files_are_refused_with_words(file, tmp_path):
         load_detection_model(written({}, dict(sorted(tensors.items())[1:])))
     with pytest.raises(UserError, match="weights do not fit"):
         load_detection_model(written({"task": {"name": "detect", "classes": ["one", "two", "three"]}}))
+    wide = {"name": "faster", "options": {"width": 10**9}}
+    with pytest.raises(UserError, match="weights do not fit"):
+        load_detection_model(written({"network": {**network, "detector": wide}}))
     with pytest.raises(UserError, match="unknown detector"):
         load_detection_model(written({"network": {**network, "detector": {"name": "os.system", "options": {}}}}))
     with pytest.raises(UserError, match="unknown option"):

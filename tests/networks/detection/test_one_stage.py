@@ -52,10 +52,6 @@ def objects(*boxes: tuple[float, ...]) -> torch.Tensor:
 SOME = objects((4, 6, 34, 30, 0, OBJECT), (40, 10, 92, 62, 2, OBJECT), (2, 40, 22, 62, 1, OBJECT))
 
 
-def everywhere(references: torch.Tensor) -> torch.Tensor:
-    return torch.ones(len(references), dtype=torch.bool)
-
-
 def torchvisions_matches(matched) -> torch.Tensor:
     between = ~matched.positive & ~matched.negative
     return torch.where(matched.positive, matched.objects, torch.where(between, -2, -1))
@@ -64,7 +60,7 @@ def torchvisions_matches(matched) -> torch.Tensor:
 def test_retinanets_losses_are_torchvisions():
     head = head_of("retinanet")
     rows, references = outputs_of(head)
-    ours = head.losses(rows, references, SOME, everywhere(references))
+    ours = head.losses(rows, references, SOME)
     matched = torchvisions_matches(match(references, SOME, positive=0.5, negative=(0.0, 0.4), best_of_each=True))
     theirs = RetinaNetClassificationHead(WIDTH, len(BASES[0]), CLASSES)
     truth = [{"labels": SOME[:, 4].long(), "boxes": SOME[:, :4]}]
@@ -82,7 +78,7 @@ def test_retinanets_losses_are_torchvisions():
 def test_fcos_losses_are_torchvisions():
     head = head_of("fcos")
     rows, references = outputs_of(head)
-    ours = head.losses(rows, references, SOME, everywhere(references))
+    ours = head.losses(rows, references, SOME)
     matched = torchvisions_matches(match_centres(references, SOME, strides=(8, 16)))
     outputs = {
         "cls_logits": rows[None, :, :CLASSES],
@@ -137,7 +133,7 @@ def test_fcos_places_are_torchvisions(seed, count):
 def test_ssdlites_losses_are_torchvisions():
     head = head_of("ssdlite")
     rows, references = outputs_of(head)
-    ours = head.losses(rows, references, SOME, everywhere(references))
+    ours = head.losses(rows, references, SOME)
     matched = torchvisions_matches(match(references, SOME, positive=0.5, negative=(0.0, 0.5), best_of_each=True))
     theirs = SSD.__new__(SSD)
     torch.nn.Module.__init__(theirs)
@@ -188,7 +184,7 @@ def test_perfect_outputs_are_the_truth_and_cost_nothing(name):
     head = head_of(name)
     _, references = outputs_of(head)
     rows = perfect(name, head, references)
-    losses = head.losses(rows, references, SOME, everywhere(references))
+    losses = head.losses(rows, references, SOME)
     assert losses["classes"] < 1e-5
     assert losses["boxes"] < 1e-5
     probabilities = head.probabilities(rows)
@@ -207,15 +203,15 @@ def test_what_is_said_where_a_crowd_is_changes_nothing(name, kind):
     head = head_of(name)
     rows, references = outputs_of(head)
     targets = torch.cat((SOME, objects((0, 36, 40, 64, 0, kind))))[[3, 0, 1]]
-    before = head.losses(rows, references, targets, everywhere(references))
+    before = head.losses(rows, references, targets)
     within = (references[:, 0] >= 0) & (references[:, 2] <= 40) & (references[:, 1] >= 36) & (references[:, 3] <= 64)
     assert within.sum() >= 2
     changed = rows.clone()
     changed[within] = 5.0
-    after = head.losses(changed, references, targets, everywhere(references))
+    after = head.losses(changed, references, targets)
     for part, loss in before.items():
         torch.testing.assert_close(after[part], loss, rtol=0, atol=0)
-    without = head.losses(changed, references, targets[1:], everywhere(references))
+    without = head.losses(changed, references, targets[1:])
     assert without["classes"] != after["classes"]
 
 
@@ -225,7 +221,7 @@ def test_without_objects_losses_and_gradients_are_finite(name, targets):
     head = head_of(name)
     rows, references = outputs_of(head)
     rows.requires_grad_()
-    losses = head.losses(rows, references, targets, everywhere(references))
+    losses = head.losses(rows, references, targets)
     assert losses["boxes"] == 0
     torch.stack(list(losses.values())).sum().backward()
     assert rows.grad.isfinite().all()
@@ -245,7 +241,7 @@ def test_gradients_of_the_losses_by_finite_differences(name):
 
     def whole(some: torch.Tensor) -> torch.Tensor:
         changed = inputs.detach().index_put((near,), some)
-        return torch.stack(list(head.losses(changed, places, targets, everywhere(places)).values())).sum()
+        return torch.stack(list(head.losses(changed, places, targets).values())).sum()
 
     assert torch.autograd.gradcheck(whole, inputs[near].detach().requires_grad_())
 

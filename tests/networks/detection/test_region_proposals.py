@@ -56,6 +56,16 @@ def test_perfect_outputs_propose_every_object_and_nothing_outside():
     torch.testing.assert_close(found[found[:, 0].argsort()], OBJECTS[:2, :4], atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("kept", [5, 20, 100])
+def test_few_proposals_are_the_first_of_many(kept):
+    generator = torch.Generator().manual_seed(kept)
+    seen = seen_of(torch.randn(1, len(ANCHORS), generator=generator), torch.zeros(1, len(ANCHORS), 4))
+    few, every = (RegionProposals(LATTICES, SHAPES, kept=count).eval() for count in (kept, len(ANCHORS)))
+    [best], [all_of_them] = few.propose(seen), every.propose(seen)
+    assert len(all_of_them) > kept
+    assert best.tolist() == all_of_them[:kept].tolist()
+
+
 def test_proposals_lie_within_the_content_best_first_and_apart():
     torch.manual_seed(0)
     logits = torch.randn(2, len(ANCHORS))

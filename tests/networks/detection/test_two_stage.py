@@ -11,11 +11,11 @@ from convolve.networks.architectures.residual import residual
 from convolve.networks.detection.anchors import AnchorShapes
 from convolve.networks.detection.box_coding import encode
 from convolve.networks.detection.detection_losses import region_losses
-from convolve.networks.detection.detector import Limits, Seen
+from convolve.networks.detection.detector import Limits, Seen, stacked
 from convolve.networks.detection.region_heads import RegionHead
 from convolve.networks.detection.region_proposals import GivenRegions
 from convolve.networks.detection.region_sampling import BOX_DEVIATIONS, RegionSampling, RegionTargets
-from convolve.networks.detection.two_stage import TwoStageDetector, packed, portions
+from convolve.networks.detection.two_stage import TwoStageDetector, portions
 from convolve.networks.detectors.fast import fast
 from convolve.networks.detectors.faster import faster
 
@@ -111,11 +111,11 @@ def test_portions_keep_the_images_apart():
     assert [len(part) for part in portions(boxes[1:2], 4)] == [1]
 
 
-def test_detections_are_packed_into_rows():
+def test_detections_are_stacked_in_rows():
     detector = reading_coordinates().eval()
     detector.limits = Limits(max_boxes=2)
     [found] = detector.detect(Seen((), (64, 80), HW, around_the_truth()), run_regions=perfect)
-    rows = packed([found, found._replace(**{name: value[:1] for name, value in found._asdict().items()})], 2)
+    rows = stacked([found, found._replace(**{name: value[:1] for name, value in found._asdict().items()})], 2)
     assert rows.shape == (2, 2, 6)
     assert torch.equal(rows[0, :, :4], found.boxes)
     assert rows[0, :, 4].tolist() == found.labels.tolist()
@@ -238,7 +238,7 @@ def test_images_without_objects_or_regions_have_finite_losses_and_gradients(buil
     detector = small(build).train()
     images = torch.randn(2, 3, 64, 80)
     targets = rows_of(torch.tensor([[0.0, 0.0, 80.0, 64.0]]), torch.tensor([1]), kind).repeat(2, 1, 1)
-    losses = detector.losses(detector(images, HW.repeat(2, 1), torch.zeros(2, 1, 4)), targets)
+    losses = detector(images, HW.repeat(2, 1), torch.zeros(2, 1, 4))(targets)
     assert set(losses) == {"classes", "boxes"} | ({"objectness", "proposal_boxes"} if build is faster else set())
     for loss in losses.values():
         assert loss.shape == (2,)
@@ -268,7 +268,7 @@ def test_images_are_seen_alike_alone_and_in_a_batch(build):
 def test_half_precision_of_the_layers_leaves_losses_and_boxes_whole(build):
     detector = small(build).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        seen = detector(torch.randn(1, 3, 64, 80), HW, around_the_truth())
+        seen = Seen(detector.dense(torch.randn(1, 3, 64, 80)), (64, 80), HW, around_the_truth())
         losses = detector.losses(seen, rows_of(TRUTH, LABELS)[None])
         [found] = detector.detect(seen)
     assert all(loss.dtype == torch.float32 for loss in losses.values())
@@ -303,7 +303,7 @@ def test_four_images_are_learned_by_heart(build):
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / 40)
     for _ in range(40):
         optimiser.zero_grad()
-        losses = detector.losses(detector(images, hw, regions), targets)
+        losses = detector(images, hw, regions)(targets)
         sum(loss.mean() for loss in losses.values()).backward()
         optimiser.step()
         schedule.step()

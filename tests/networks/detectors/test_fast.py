@@ -46,7 +46,7 @@ def test_every_option_trains_every_parameter_and_detects(build, pooling, options
     images, hw = torch.randn(2, 3, 48, 64), torch.tensor([[48, 64], [40, 50]])
     regions = torch.tensor([[[4.0, 5, 30, 30], [0, 0, 64, 48], [20, 20, 30, 30], [6, 8, 26, 26]]] * 2)
     targets = torch.tensor([[[5.0, 5, 28, 27, 1, 0], [30, 2, 49, 39, 0, 0]]] * 2)
-    losses = detector.losses(detector(images, hw, regions), targets)
+    losses = detector(images, hw, regions)(targets)
     sum(loss.sum() for loss in losses.values()).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in detector.parameters())
     with torch.no_grad():

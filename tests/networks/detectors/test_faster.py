@@ -2,6 +2,7 @@ import torch
 
 from convolve.networks.architectures.residual import residual
 from convolve.networks.detection.anchors import AnchorShapes
+from convolve.networks.detection.detector import Seen
 from convolve.networks.detectors.faster import faster
 
 
@@ -33,7 +34,7 @@ def test_as_many_proposals_are_looked_at_as_are_wanted():
             sizes.append(len(regions))
             return detector.region_head(regions)
 
-        seen = detector.train()(images, hw)
+        seen = Seen(detector.train().dense(images), (64, 80), hw, None)
         assert min(len(boxes) for boxes in detector.propose(seen)) > 7
         detector.eval().detect(seen, run_regions=counted)
     assert sizes == [14]
@@ -42,8 +43,7 @@ def test_as_many_proposals_are_looked_at_as_are_wanted():
 def test_no_gradient_goes_through_the_edges_of_proposals():
     detector = build_small((8.0, 16.0)).train()
     images = torch.randn(1, 3, 64, 80)
-    seen = detector(images, torch.tensor([[64, 80]]))
-    losses = detector.losses(seen, torch.tensor([[[4.0, 4, 20, 22, 1, 0]]]))
+    losses = detector(images, torch.tensor([[64, 80]]))(torch.tensor([[[4.0, 4, 20, 22, 1, 0]]]))
     (losses["classes"] + losses["boxes"]).sum().backward()
     assert all(parameter.grad is None for parameter in detector.dense.proposer.parameters())
     assert all(parameter.grad is not None for parameter in detector.dense.shared.parameters())

@@ -209,3 +209,16 @@ def test_sizes_of_maps_reach_from_the_smallest_to_the_largest(asked, maps):
 )
 def test_the_finest_map_by_the_smallest_size(smallest, strides, finest):
     assert finest_stride((smallest, 2 * smallest), strides) == finest
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_nothing_is_said_of_places_on_padding(head):
+    detector = small(head).eval()
+    detector.limits = Limits(min_probability=0.0)
+    images, _ = drawn(1, 3)
+    with torch.no_grad():
+        seen = Seen(detector.dense(images), (64, 64), torch.tensor([[16, 24]]), None)
+        proposed = detector.propose(seen)[0]
+    # Of the stride of 4 pixels; fcos has one reference a place, the others three sizes in three shapes.
+    at_most = (16 // 4) * (24 // 4) * (1 if head == "fcos" else 9) * detector.classes
+    assert 0 < len(proposed) <= at_most

@@ -224,8 +224,9 @@ def load_detection_model(path: Path, *, compute: Compute | None = None) -> Detec
             raise ValueError(f"classifier_scores is {scores!r}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: its description is damaged ({error})", "Restore it from a copy.") from error
-    network = parts.detector(classes=len(classes), channels=preprocessing.channels)
     try:
+        # Of sizes that no training writes, memory does not hold the layers: a RuntimeError as well.
+        network = parts.detector(classes=len(classes), channels=preprocessing.channels)
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(

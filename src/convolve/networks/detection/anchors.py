@@ -42,6 +42,12 @@ def base_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
     return torch.stack((-widths, -heights, widths, heights), dim=1) / 2
 
 
+def centred_within(anchors: Tensor, hw: Tensor) -> Tensor:
+    """(..., M) whether the centres of anchors (M, 4) are on the content of images of (..., 2) height and width."""
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    return ((centres >= 0) & (centres < hw.flip(-1))).all(dim=-1)
+
+
 def place_anchors(base: Tensor, lattice: Lattice, hw: tuple[int, int]) -> Tensor:
     """(h * w * A, 4) float32: the (A, 4) base anchors at each unit of a map, row by row.
 

@@ -8,6 +8,9 @@ from torch import Tensor
 _LARGEST_GROWTH = math.log(1000 / 16)
 """Of a logarithm of sides, against overflow (torchvision)."""
 
+_LEAST_SIDE = 0.01
+"""Pixels; boxes clipped to less are outside of the image."""
+
 
 def encode(boxes: Tensor, references: Tensor, *, deviations: tuple[float, float, float, float]) -> Tensor:
     """(M, 4) offsets of boxes (M, 4) from references (M, 4): (dx / w, dy / h, ln of the sides' ratios) / deviations."""
@@ -30,6 +33,11 @@ def clip(boxes: Tensor, hw: Tensor) -> Tensor:
     """Boxes (..., 4) cut off at the edges of an image of (height, width)."""
     height, width = hw.to(boxes).unbind(dim=-1)
     return torch.minimum(boxes.clamp(min=0), torch.stack((width, height, width, height), dim=-1))
+
+
+def with_sides(boxes: Tensor, least: float = _LEAST_SIDE) -> Tensor:
+    """(M,) bool: which of (M, 4) boxes are at least so many pixels wide and high; by default, which are any at all."""
+    return (boxes[:, 2:] - boxes[:, :2] >= least).all(dim=-1)
 
 
 def _centres_and_sides(boxes: Tensor) -> tuple[Tensor, Tensor]:

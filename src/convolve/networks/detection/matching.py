@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_area, box_iou
+from torchvision.ops import box_area
 
 from convolve.data.boxes.targets import KIND, OBJECT, present
 
@@ -46,15 +46,15 @@ def match(
         overlap = references.new_zeros(len(references))
         positives = torch.zeros_like(objects, dtype=torch.bool)
     else:
-        overlaps = box_iou(references, targets[rows, :4])
-        overlap, nearest = overlaps.max(dim=1)
+        overlaps = _overlaps(targets[rows, :4], references)
+        overlap, nearest = overlaps.max(dim=0)
         positives = overlap >= positive
         if best_of_each:
-            best = overlaps.amax(dim=0)
+            best = overlaps.amax(dim=1, keepdim=True)
             chosen = (overlaps == best) & (best > 0)
-            forced = chosen.any(dim=1)
+            forced = chosen.any(dim=0)
             # Of several objects that it is best for, the one that overlaps it most.
-            nearest = torch.where(forced, torch.where(chosen, overlaps, -1).argmax(dim=1), nearest)
+            nearest[forced] = torch.where(chosen[:, forced], overlaps[:, forced], -1).argmax(dim=0)
             positives = positives | forced
         objects = rows[nearest]
     negatives = (overlap >= negatives_from) & (overlap < negatives_below) & ~positives
@@ -66,8 +66,21 @@ def covered(references: Tensor, targets: Tensor) -> Tensor:
     ignored = targets[targets[:, KIND] != OBJECT][:, :4]
     if len(ignored) == 0:
         return torch.zeros(len(references), dtype=torch.bool, device=references.device)
-    low = torch.maximum(references[:, None, :2], ignored[None, :, :2])
-    high = torch.minimum(references[:, None, 2:], ignored[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=2).amax(dim=1)
+    shared = _shared(ignored, references).amax(dim=0)
     areas: Tensor = box_area(references)
     return shared >= _COVERED * areas.clamp(min=1e-6)
+
+
+def _overlaps(objects: Tensor, references: Tensor) -> Tensor:
+    """(m, M) intersections over unions of a few objects (m, 4) with many reference boxes (M, 4)."""
+    shared = _shared(objects, references)
+    united: Tensor = box_area(objects)[:, None] + box_area(references) - shared
+    return shared / united
+
+
+def _shared(objects: Tensor, references: Tensor) -> Tensor:
+    """(m, M) the areas that they share: coordinate by coordinate, so that all loops are long and their values close."""
+    left, top, right, bottom = references.T.contiguous()
+    widths = torch.minimum(objects[:, 2:3], right) - torch.maximum(objects[:, :1], left)
+    heights = torch.minimum(objects[:, 3:], bottom) - torch.maximum(objects[:, 1:2], top)
+    return widths.clamp_(min=0).mul_(heights.clamp_(min=0))

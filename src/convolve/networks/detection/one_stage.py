@@ -8,19 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from convolve.networks.detection.anchors import place_anchors
-from convolve.networks.detection.box_coding import clip
+from convolve.networks.detection.anchors import centred_within, place_anchors
+from convolve.networks.detection.box_coding import clip, with_sides
 from convolve.networks.detection.detector import Detector, Found, Limits, RunRegions, Seen
 from convolve.networks.detection.precision import in_full
-from convolve.networks.detection.shared_maps import SharedMaps
+from convolve.networks.detection.shared_maps import SharedMaps, tell_measures
 from convolve.networks.detection.suppression import suppress
 from convolve.networks.layers.bilinear_upsampling import Lattice
 
 _CANDIDATES = 1000
 """Of each map, the most probable pairs of a box and a class, that suppression chooses from (Lin et al. 2017, 4.1)."""
-
-_LEAST_SIDE = 0.01
-"""Pixels; boxes clipped to less are outside of the image."""
 
 
 class OneStageHead(nn.Module):
@@ -47,14 +44,13 @@ class OneStageHead(nn.Module):
         """L maps (N, C, h, w) -> L maps (N, A * D, h, w), finest first."""
         raise NotImplementedError
 
-    def losses(self, rows: Tensor, references: Tensor, targets: Tensor, inside: Tensor) -> dict[str, Tensor]:
+    def losses(self, rows: Tensor, references: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Each part of the loss of one image, float32 scalars.
 
         Args:
             rows: (M, D) float32 outputs.
             references: (M, 4).
             targets: (m, 6).
-            inside: (M,) bool: references without it do not count.
         """
         raise NotImplementedError
 
@@ -109,6 +105,8 @@ class MapsWithOutputs(nn.Module):
 class OneStageDetector(Detector):
     """A detector without regions: `propose` gives all boxes that suppression would choose from.
 
+    References whose centre is outside of an image's content, on padding, neither train nor say anything.
+
     Args:
         dense: its parts.
         classes: K.
@@ -122,11 +120,7 @@ class OneStageDetector(Detector):
         self.region_head = None
         self.classes = classes
         self.limits = Limits()
-        shared = dense.shared
-        self.reach = None if shared.reach is None else shared.reach + dense.head.reach
-        self.stride = shared.backbone.strides[-1]
-        self.smallest_side = shared.backbone.smallest_side
-        self.encoder_stages = tuple(shared.backbone.levels)
+        tell_measures(self, dense.shared, further=dense.head.reach)
 
     @property
     def head(self) -> OneStageHead:
@@ -134,14 +128,13 @@ class OneStageDetector(Detector):
         return self.dense.head
 
     def losses(self, seen: Seen, targets: Tensor) -> dict[str, Tensor]:
-        """See `Detector.losses`. References whose centre is in an image's padding do not count."""
+        """See `Detector.losses`; the parts are the head's."""
         references = torch.cat(self.head.references(seen.maps))
-        centres = (references[:, :2] + references[:, 2:]) / 2
         rows = torch.cat([self.head.rows(level) for level in seen.maps], dim=1)
-        found = [
-            self.head.losses(outputs, references, objects, (centres < hw.flip(0)).all(dim=1))
-            for outputs, objects, hw in zip(rows, targets, seen.hw, strict=True)
-        ]
+        found = []
+        for outputs, objects, hw in zip(rows, targets, seen.hw, strict=True):
+            within = centred_within(references, hw).nonzero()[:, 0]
+            found.append(self.head.losses(outputs[within], references[within], objects))
         return {name: torch.stack([parts[name] for parts in found]) for name in found[0]}
 
     def propose(self, seen: Seen) -> list[Tensor]:
@@ -166,10 +159,11 @@ class OneStageDetector(Detector):
         return found
 
     def _best(self, rows: Tensor, references: Tensor, hw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        probabilities = self.head.probabilities(rows).flatten()
+        within = centred_within(references, hw)
+        probabilities = self.head.probabilities(rows).masked_fill(~within[:, None], -1).flatten()
         probable = (probabilities >= self.limits.min_probability).nonzero()[:, 0]
         best = probable[probabilities[probable].topk(min(_CANDIDATES, len(probable))).indices]
         places, labels = best // self.classes, best % self.classes
         boxes = clip(self.head.boxes(rows[places], references[places]), hw)
-        there = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(dim=1)
+        there = with_sides(boxes)
         return boxes[there], labels[there], probabilities[best][there]

@@ -57,12 +57,12 @@ class FCOSLayers(OneStageHead):
         placed = self.regressor.conv(level)
         return torch.cat((logits, self.regressor.bbox_reg(placed), self.regressor.bbox_ctrness(placed)), dim=1)
 
-    def losses(self, rows: Tensor, references: Tensor, targets: Tensor, inside: Tensor) -> dict[str, Tensor]:
+    def losses(self, rows: Tensor, references: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Focal loss, GIoU loss, cross-entropy of the centre-ness, all by the number of positive places, at least 1."""
         strides = self.lattices[0].stride, self.lattices[-1].stride
         matched = match_centres(references, targets, strides=strides)
-        positive = (matched.positive & inside).nonzero()[:, 0]
-        negative = (matched.negative & inside).nonzero()[:, 0]
+        positive = matched.positive.nonzero()[:, 0]
+        negative = matched.negative.nonzero()[:, 0]
         objects = targets[matched.objects[positive]]
         count = max(1, len(positive))
         predicted = self.boxes(rows[positive], references[positive])

@@ -55,11 +55,11 @@ class RetinaNetLayers(OneStageHead):
             for level in maps
         )
 
-    def losses(self, rows: Tensor, references: Tensor, targets: Tensor, inside: Tensor) -> dict[str, Tensor]:
+    def losses(self, rows: Tensor, references: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Focal loss and smooth L1 (quadratic below 1/9), both by the number of positive anchors, at least 1."""
         matched = match(references, targets, positive=0.5, negative=(0.0, 0.4), best_of_each=True)
-        positive = (matched.positive & inside).nonzero()[:, 0]
-        negative = (matched.negative & inside).nonzero()[:, 0]
+        positive = matched.positive.nonzero()[:, 0]
+        negative = matched.negative.nonzero()[:, 0]
         objects = targets[matched.objects[positive]]
         count = max(1, len(positive))
         return {

@@ -48,14 +48,14 @@ class SSDLiteLayers(OneStageHead):
             for classify, regress, level, base in zip(classes, boxes, maps, self.bases, strict=True)
         )
 
-    def losses(self, rows: Tensor, references: Tensor, targets: Tensor, inside: Tensor) -> dict[str, Tensor]:
+    def losses(self, rows: Tensor, references: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross-entropy and smooth L1, both by the number of positive anchors, at least 1.
 
         Other than in the paper, an image without objects counts, with as many negatives as one with one positive.
         """
         matched = match(references, targets, positive=0.5, negative=(0.0, 0.5), best_of_each=True)
-        positive = (matched.positive & inside).nonzero()[:, 0]
-        negative = (matched.negative & inside).nonzero()[:, 0]
+        positive = matched.positive.nonzero()[:, 0]
+        negative = matched.negative.nonzero()[:, 0]
         objects = targets[matched.objects[positive]]
         count = max(1, len(positive))
         logits, offsets = rows[:, : self.classes + 1], rows[:, self.classes + 1 :]

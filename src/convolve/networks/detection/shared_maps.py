@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from convolve.errors import UserError
+from convolve.networks.detection.detector import Detector
 from convolve.networks.detection.region_proposals import ProposalConvolutions
 from convolve.networks.feature_pyramid import FeaturePyramid, feature_pyramid
 from convolve.networks.layers.bilinear_upsampling import Lattice
@@ -70,6 +71,20 @@ class MapsWithProposals(nn.Module):
         maps: tuple[Tensor, ...] = self.shared(images)
         objectness, offsets = self.proposer(maps)
         return (*maps, *objectness, *offsets)
+
+
+def tell_measures(detector: Detector, maps: SharedMaps, *, further: int) -> None:
+    """Tell a detector what follows from its maps: reach, stride, smallest side and encoder stages.
+
+    Args:
+        detector: reads the maps.
+        maps: of the whole image.
+        further: pixels that the detector's own layers see beyond a unit of the maps.
+    """
+    detector.reach = None if maps.reach is None else maps.reach + further
+    detector.stride = maps.backbone.strides[-1]
+    detector.smallest_side = maps.backbone.smallest_side
+    detector.encoder_stages = tuple(maps.backbone.levels)
 
 
 def shared_maps(

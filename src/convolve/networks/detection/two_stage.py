@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from convolve.networks.detection.box_coding import clip, decode
+from convolve.networks.detection.box_coding import clip, decode, with_sides
 from convolve.networks.detection.detection_losses import region_losses
 from convolve.networks.detection.detector import Detector, Found, Limits, RunRegions, Seen
 from convolve.networks.detection.precision import in_full
@@ -15,9 +15,6 @@ from convolve.networks.detection.region_heads import RegionHead
 from convolve.networks.detection.region_proposals import GivenRegions, RegionProposals
 from convolve.networks.detection.region_sampling import BOX_DEVIATIONS, RegionSampling
 from convolve.networks.detection.suppression import suppress
-
-_LEAST_SIDE = 0.01
-"""Pixels; boxes clipped to less are outside of the image."""
 
 
 class TwoStageDetector(Detector):
@@ -108,7 +105,7 @@ class TwoStageDetector(Detector):
         rows, labels = (probabilities >= self.limits.min_probability).nonzero(as_tuple=True)
         offsets = outputs[:, self.classes + 1 :].reshape(-1, self.classes, 4)[rows, labels]
         boxes = clip(decode(offsets, regions[rows].to(offsets), deviations=BOX_DEVIATIONS), hw)
-        sound = (boxes[:, 2:] - boxes[:, :2] >= _LEAST_SIDE).all(dim=1)
+        sound = with_sides(boxes)
         return suppress(boxes[sound], labels[sound], probabilities[rows, labels][sound], self.limits)
 
 

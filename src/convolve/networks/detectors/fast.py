@@ -9,7 +9,7 @@ from convolve.networks.detection.region_features import PooledFeatures, Pooling
 from convolve.networks.detection.region_heads import RegionHead, two_layers
 from convolve.networks.detection.region_proposals import GivenRegions
 from convolve.networks.detection.region_sampling import RegionSampling
-from convolve.networks.detection.shared_maps import shared_maps
+from convolve.networks.detection.shared_maps import shared_maps, tell_measures
 from convolve.networks.detection.two_stage import TwoStageDetector
 from convolve.networks.detectors import DETECTORS, DetectorKind
 from convolve.networks.network import Network
@@ -60,9 +60,7 @@ def fast(
         region_head=RegionHead(body, features=head_width, classes=classes),
         sampling=RegionSampling(count=regions, background_iou=_HARD_BACKGROUND),
     )
-    detector.reach, detector.stride = maps.reach, maps.backbone.strides[-1]
-    detector.smallest_side = maps.backbone.smallest_side
-    detector.encoder_stages = tuple(maps.backbone.levels)
+    tell_measures(detector, maps, further=0)
     return detector
 
 

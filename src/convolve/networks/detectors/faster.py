@@ -9,7 +9,7 @@ from convolve.networks.detection.region_features import PooledFeatures, Pooling
 from convolve.networks.detection.region_heads import RegionHead, two_layers
 from convolve.networks.detection.region_proposals import ProposalConvolutions, RegionProposals
 from convolve.networks.detection.region_sampling import RegionSampling
-from convolve.networks.detection.shared_maps import MapsWithProposals, shared_maps
+from convolve.networks.detection.shared_maps import MapsWithProposals, shared_maps, tell_measures
 from convolve.networks.detection.two_stage import TwoStageDetector
 from convolve.networks.detectors import DETECTORS, DetectorKind
 from convolve.networks.network import Network
@@ -63,10 +63,7 @@ def faster(
         sampling=RegionSampling(count=regions),
     )
     # The proposals see one unit farther than the maps that they are read from.
-    detector.reach = None if maps.reach is None else maps.reach + maps.backbone.strides[-1]
-    detector.stride = maps.backbone.strides[-1]
-    detector.smallest_side = maps.backbone.smallest_side
-    detector.encoder_stages = tuple(maps.backbone.levels)
+    tell_measures(detector, maps, further=maps.backbone.strides[-1])
     return detector
 
 

@@ -44,7 +44,7 @@ class DetectionObjective:
         """Figures of detections (N, D, 6) and targets (N, M, 6), which of classes without objects know nothing.
 
         Where no image has an object, precision is 0. "loss" is 1 - map: what is minimised cannot be had from
-        detections, and what it is for is a second opinion on epochs of equal map50.
+        detections.
         """
         detections = [from_tensor(rows) for rows in outputs]
         matches = match([truth_from_rows(rows) for rows in targets], detections, self._classes)

@@ -30,10 +30,10 @@ from convolve.training.compute import Compute, choose_device
 from convolve.training.frozen_lower import FrozenLower
 from convolve.training.optimisers import OPTIMISERS
 from convolve.training.tuning import Tuning, TuningJob, tuning
-from convolve.workflow.around_backbone import optimiser_maker, recipe_tuning
+from convolve.workflow.around_backbone import optimiser_maker, recipe_tuning, refuse_sections
 from convolve.workflow.build import recipe_schedule, recipe_settings, recipe_weights
 from convolve.workflow.data import Member
-from convolve.workflow.detect.choices import canvas_size, crops_of_image
+from convolve.workflow.detect.choices import canvas_size, visits_of_images
 from convolve.workflow.detect.data import PreparedBoxes
 
 _PIXELS_JUDGED_AT_ONCE = 1_500_000
@@ -51,6 +51,7 @@ def check_box_names(recipe: Recipe) -> None:
         UserError: an unknown name, an unknown option or a bad value.
     """
     recipe_schedule(recipe)
+    refuse_sections(recipe, ("segment", "masks", "loss"), what="boxes")
     if recipe.detect.name != "auto":
         checked_options(DETECTORS[recipe.detect.name].build, recipe.detect.options, where="detect.options")
     if recipe.detect.classifier == "svm" and recipe.detect.name == "onestage":
@@ -144,8 +145,15 @@ def box_job(
     if enter_above_frozen(detector, how):
         assert detector.pyramid is not None  # noqa: S101
         required = recipe.compute.engine != "auto"
+        batch_size = recipe.train.batch_size
+        assert batch_size != "auto"  # noqa: S101
         normalise = FrozenLower(
-            detector.pyramid, preprocessing.normalise, compute, engine_required=required, progress=progress
+            detector.pyramid,
+            preprocessing.normalise,
+            compute,
+            training_shape=(batch_size, *canvas_hw),
+            engine_required=required,
+            progress=progress,
         )
     return TuningJob(
         network=detector,
@@ -174,7 +182,8 @@ def enter_above_frozen(detector: Detector, how: Tuning | None) -> bool:
     pyramid = detector.pyramid
     if pyramid is None or how is None or how.stages == "all":
         return False
-    pyramid.entry = min(len(pyramid.levels) - how.stages, pyramid.highest_entry)
+    # Where a recipe trains more stages than there are, freezing says so.
+    pyramid.entry = max(0, min(len(pyramid.levels) - how.stages, pyramid.highest_entry))
     return pyramid.entry > 0
 
 
@@ -222,7 +231,7 @@ def _training_batches(
         seed=member.seed,
         preprocessing=preprocessing,
         augmentation=box_augmentation(recipe, fill=preprocessing.fill),
-        crops=crops_of_image(recipe, prepared.pack, member.train),
+        visits=visits_of_images(recipe, prepared.dataset, prepared.pack, member.train),
         mosaic=_mosaic(recipe.augment),
         regions=prepared.regions(most=_REGIONS_TRAINED),
     )

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from convolve.data.augment.presets import with_preset
 from convolve.data.boxes.anchor_fit import propose_anchors
 from convolve.data.boxes.statistics import choose_side
-from convolve.data.dataset import Boxes, Dataset
+from convolve.data.dataset import Boxes, Dataset, labels_of
 from convolve.data.scaled_pack import ScaledPack
 from convolve.data.survey import Survey
+from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
 from convolve.networks.detectors import DETECTORS
 from convolve.networks.feature_pyramid import feature_pyramid
@@ -18,9 +19,8 @@ from convolve.networks.pretrained import Weights
 from convolve.networks.score_maps.building import build_network
 from convolve.randomness import torch_randomness
 from convolve.recipe.schema import Recipe
-from convolve.workflow.around_backbone import choose_split, choose_start, chosen_optimiser
-from convolve.workflow.own_weights import with_own_weights
-from convolve.workflow.plan import Choices, changed, choose_recipe_network, choose_recipe_weights
+from convolve.workflow.around_backbone import choose_network, choose_split, chosen_optimiser
+from convolve.workflow.plan import Choices, changed
 
 _RUNG = "faster"
 _ONLY_CLASSES = {
@@ -66,20 +66,11 @@ def choose_parts(recipe: Recipe, dataset: Dataset, pack: ScaledPack) -> tuple[Ch
         reasons["detect.name"] = "proposals by the network itself (`convolve ladder detect` compares the ways)"
     # An unknown name is the first thing to hear about it.
     DETECTORS[rung]
-    recipe, own_reasons = with_own_weights(recipe)
-    reasons |= own_reasons
     sizes = np.array([_hw(dataset, row) for row in pack.usable], np.int32)
     seen = Survey(sizes, 1 if pack.channels == 1 else 3, (0,) * pack.channels)
-    name, weights, why = choose_recipe_network(recipe, seen, len(pack.usable))
-    source, weights = choose_recipe_weights(recipe, name, weights)
-    if why:
-        reasons["network.name"] = why
-    start, reason = choose_start(recipe, network=name, weights=source, what="boxes")
-    if reason:
-        reasons["start.name"] = reason
-    recipe = changed(recipe, "network", name=name, weights=source)
-    recipe = changed(changed(recipe, "start", name=start), "detect", name=rung)
-    return Choices(recipe.model_copy(update={"task": "detect"}), reasons), weights
+    choices, weights = choose_network(recipe, seen, len(pack.usable), what="boxes")
+    recipe = changed(choices.recipe, "detect", name=rung).model_copy(update={"task": "detect"})
+    return Choices(recipe, reasons | choices.reasons), weights
 
 
 def choose_training(recipe: Recipe, dataset: Dataset, pack: ScaledPack, train: NDArray[np.int64]) -> Choices:
@@ -88,13 +79,13 @@ def choose_training(recipe: Recipe, dataset: Dataset, pack: ScaledPack, train: N
     recipe = _choose_crop(recipe, pack, train, reasons)
     recipe = _choose_anchors(recipe, dataset, train, reasons)
     canvas = np.minimum(pack.hw[train].max(axis=0), recipe.detect.crop)
-    crops = crops_of_image(recipe, pack, train)
+    shown = int(visits_of_images(recipe, dataset, pack, train).sum())
     batch_size, epochs = recipe.train.batch_size, recipe.train.epochs
     if batch_size == "auto":
-        largest = max(2, len(train) * crops // _STEPS_AN_EPOCH)
+        largest = max(2, shown // _STEPS_AN_EPOCH)
         batch_size = int(np.clip(_PIXELS_A_BATCH // int(canvas.prod()), 1, min(largest, 32)))
     if epochs == "auto":
-        epochs = int(np.clip(round(_IMAGES_A_TRAINING / (len(train) * crops)), 4, 100))
+        epochs = int(np.clip(round(_IMAGES_A_TRAINING / shown), 4, 100))
     recipe = changed(recipe, "train", epochs=epochs, batch_size=batch_size)
     recipe = changed(recipe, "optimiser", **chosen_optimiser(recipe))
     if recipe.start.name == "finetune":
@@ -106,7 +97,27 @@ def choose_training(recipe: Recipe, dataset: Dataset, pack: ScaledPack, train: N
     return Choices(recipe.model_copy(update={"augment": augment}), reasons)
 
 
-def crops_of_image(recipe: Recipe, pack: ScaledPack, rows: NDArray[np.int64]) -> int:
+def visits_of_images(recipe: Recipe, dataset: Dataset, pack: ScaledPack, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(M,) how often an epoch shows each image: as many crops as cover it, more of images with rare classes.
+
+    Repeat factor sampling (Gupta, Dollar and Girshick, "LVIS", CVPR 2019, appendix B.2): a class that a share f of the
+    images show, less than t, is shown sqrt(t / f) times as often, and an image as its rarest class; rounded here.
+
+    Args:
+        recipe: whose `detect.rare` is t.
+        dataset: the images' objects.
+        pack: their sizes.
+        rows: (M,) that are trained on.
+    """
+    labels = [labels_of(dataset.samples[row]) for row in rows.tolist()]
+    images = np.bincount([label for some in labels for label in some], minlength=len(dataset.classes))
+    factors = np.maximum(1.0, np.sqrt(recipe.detect.rare * len(rows) / np.maximum(images, 1)))
+    repeats = np.array([max([1.0, *(factors[label] for label in some)]) for some in labels])
+    visits: NDArray[np.int64] = np.rint(repeats).astype(np.int64) * _crops_of_image(recipe, pack, rows)
+    return visits
+
+
+def _crops_of_image(recipe: Recipe, pack: ScaledPack, rows: NDArray[np.int64]) -> int:
     """How many crops of an image make an epoch: about what it takes to cover it."""
     crop = recipe.detect.crop
     assert crop != "auto"  # noqa: S101
@@ -154,7 +165,11 @@ def _trained_stages(recipe: Recipe, pack: ScaledPack) -> int | Literal["all"]:
     image_hw = (_CROP, _CROP)
     with torch_randomness("shape of the network"):
         network = build_network(recipe.network.name, options, outputs=1, channels=channels, image_hw=image_hw)
-        pyramid = feature_pyramid(network.backbone, channels=channels, image_hw=image_hw)
+        try:
+            pyramid = feature_pyramid(network.backbone, channels=channels, image_hw=image_hw)
+        except UserError:
+            # It has no stages. R-CNN does not need any, and other rungs say so when they are built.
+            return "all"
     return sum(stride > _FROZEN_STRIDE for stride in pyramid.strides) or "all"
 
 

@@ -86,9 +86,8 @@ def prepare_boxes(recipe: Recipe, opened: Opened, progress: Progress) -> Prepare
     )
     rung, proposals = recipe.detect.name, None
     if rung != "auto" and DETECTORS[rung].takes_regions:
-        proposals = propose_all(
-            opened.dataset, opened.hashes, mode=recipe.detect.proposals, seed=recipe.seed, progress=progress
-        )
+        # In the order that predicting has, whatever the recipe's seed: of many, others would be left out.
+        proposals = propose_all(opened.dataset, opened.hashes, mode=recipe.detect.proposals, progress=progress)
     usable = np.array([row not in pack.broken for row in range(len(opened.dataset.samples))])
     return PreparedBoxes(
         dataset=opened.dataset,

@@ -10,13 +10,11 @@ from convolve.networks.detection.detector import Detector
 from convolve.networks.pretrained import Weights
 from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
-from convolve.recipe.values import format_duration
 from convolve.run.folder import Run
 from convolve.training.calibrate import Calibration
 from convolve.training.compute import Compute, choose_device, choose_engine
 from convolve.training.tuning import TuningJob
-from convolve.workflow.around_backbone import calibrated
-from convolve.workflow.budget import keep_budget
+from convolve.workflow.around_backbone import calibrated, within_budget
 from convolve.workflow.data import Member, Opened
 from convolve.workflow.detect.build import box_job, check_box_names
 from convolve.workflow.detect.choices import choose_box_split, choose_input_side, choose_parts, choose_training
@@ -136,13 +134,9 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     calibration = measured.model_copy(update={"chosen": measured.chosen.model_copy(update={"engine": engine})})
     say(f"computing: {calibration.chosen}")
     training = _seconds_of_training(recipe, job, calibration)
-    choices = keep_budget(recipe, seconds=training, trainings=len(trainings))
-    recipe = choices.recipe
-    say_reasons(recipe, choices.reasons, say)
-    seconds = training(int(recipe.train.epochs)) * len(trainings)
-    say(f"forecast: {recipe.train.epochs} epochs of {len(own.train)} images take about {format_duration(seconds)}")
+    choices = within_budget(recipe, training, images=len(own.train), trainings=len(trainings), say=say)
     plan = BoxPlan(
-        recipe=recipe,
+        recipe=choices.recipe,
         reasons=reasons | choices.reasons,
         calibration=calibration,
         weights=job.loaded,

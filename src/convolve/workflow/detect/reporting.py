@@ -109,8 +109,10 @@ class _Pictures:
             if mark.kind == kind
         ]
         if all(probability is None for _, _, probability in found):
-            chosen = [found[place] for place in np.unique(np.linspace(0, max(0, len(found) - 1), _PIECES).astype(int))]
-            chosen = chosen if found else []
+            chosen = [
+                found[place]
+                for place in np.unique(np.linspace(0, len(found) - 1, min(len(found), _PIECES)).astype(int))
+            ]
         else:
             chosen = sorted(found, key=lambda one: -(one[2] or 0.0))[:_PIECES]
         return [cut_out(self._picture(place), number) for place, number, _ in chosen]

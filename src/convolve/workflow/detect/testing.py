@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from convolve.data.boxes.proposals import propose_all
 from convolve.data.dataset import Boxes, Dataset, Sample
 from convolve.deploy.detection.model import DetectionModel, load_detection_model
@@ -16,7 +14,7 @@ from convolve.workflow.data import open_data
 from convolve.workflow.detect.judgement import judge_rows
 from convolve.workflow.detect.judging import results_on
 from convolve.workflow.detect.planning import read_box_plan
-from convolve.workflow.testing import own_opened, rows_of_split
+from convolve.workflow.testing import own_opened, rows_of_other, rows_of_split
 
 
 def judge_box_run(run: Run, *, data: str | None, split: str, progress: Progress) -> dict[str, Any]:
@@ -34,14 +32,10 @@ def judge_box_run(run: Run, *, data: str | None, split: str, progress: Progress)
     else:
         opened = open_data(DataSection(path=data), progress, task="detect")
         dataset = with_classes(opened.dataset, model)
-        given = np.array([sample.split == split for sample in dataset.samples])
-        if dataset.given_splits and not given.any():
-            raise UserError(f"{data}: it has no split '{split}'", f"It has: {', '.join(sorted(dataset.given_splits))}.")
-        rows, split = (np.flatnonzero(given), split) if given.any() else (np.arange(len(given)), "all")
+        rows, split = rows_of_other(dataset, data, split)
     proposals = None
     if model.network.takes_regions:
-        mode = recipe.detect.proposals
-        proposals = propose_all(dataset, opened.hashes, mode=mode, seed=recipe.seed, progress=progress)
+        proposals = propose_all(dataset, opened.hashes, mode=model.proposals, progress=progress)
     judgement = judge_rows(model, dataset, rows, progress, proposals=proposals)
     if len(judgement.rows) == 0:
         raise UserError(f"{dataset.name}: no image of split '{split}' can be used", "`convolve look` says why.")

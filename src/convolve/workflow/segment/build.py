@@ -29,7 +29,7 @@ from convolve.training.compute import Compute, choose_device
 from convolve.training.optimisers import OPTIMISERS
 from convolve.training.task import Objective
 from convolve.training.tuning import TuningJob, tuning
-from convolve.workflow.around_backbone import optimiser_maker, recipe_tuning
+from convolve.workflow.around_backbone import optimiser_maker, recipe_tuning, refuse_sections
 from convolve.workflow.build import recipe_schedule, recipe_settings, recipe_weights
 from convolve.workflow.data import Member
 from convolve.workflow.segment.data import PreparedMasks
@@ -48,6 +48,7 @@ def check_map_names(recipe: Recipe) -> None:
         UserError: an unknown name, an unknown option or a bad value.
     """
     recipe_schedule(recipe)
+    refuse_sections(recipe, ("detect",), what="masks")
     _refuse_keys_of_classes(recipe)
     if recipe.segment.name != "auto":
         checked_options(SCORE_MAPS[recipe.segment.name].build, recipe.segment.options, where="segment.options")

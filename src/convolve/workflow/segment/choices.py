@@ -14,9 +14,8 @@ from convolve.networks.pretrained import Weights
 from convolve.networks.score_maps import SCORE_MAPS
 from convolve.recipe.schema import Recipe
 from convolve.tasks.segment.class_frequencies import choose_class_weights
-from convolve.workflow.around_backbone import choose_split, choose_start, chosen_optimiser
-from convolve.workflow.own_weights import with_own_weights
-from convolve.workflow.plan import Choices, changed, choose_recipe_network, choose_recipe_weights
+from convolve.workflow.around_backbone import choose_network, choose_split, chosen_optimiser
+from convolve.workflow.plan import Choices, changed
 
 _RUNG = "unet"
 _ONLY_CLASSES = {
@@ -57,20 +56,11 @@ def choose_parts(recipe: Recipe, dataset: Dataset, pack: NativePack) -> tuple[Ch
     if patches and recipe.network.name == "auto":
         reasons["network.name"] = "no padding inside, so that its dense form gives exactly what it gives patch by patch"
         recipe = changed(recipe, "network", name=_PATCH_NETWORK)
-    recipe, own_reasons = with_own_weights(recipe)
-    reasons |= own_reasons
     sizes = pack.hw[pack.usable].astype(np.int32)
     seen = Survey(sizes, 1 if pack.channels == 1 else 3, (0,) * min(pack.channels, 3))
-    name, weights, why = choose_recipe_network(recipe, seen, len(pack.usable))
-    source, weights = choose_recipe_weights(recipe, name, weights)
-    if why:
-        reasons["network.name"] = why
-    start, reason = choose_start(recipe, network=name, weights=source, what="masks")
-    if reason:
-        reasons["start.name"] = reason
-    recipe = changed(recipe, "network", name=name, weights=source)
-    recipe = changed(changed(recipe, "start", name=start), "segment", name=rung)
-    return Choices(recipe.model_copy(update={"task": "segment"}), reasons), weights
+    choices, weights = choose_network(recipe, seen, len(pack.usable), what="masks")
+    recipe = changed(choices.recipe, "segment", name=rung).model_copy(update={"task": "segment"})
+    return Choices(recipe, reasons | choices.reasons), weights
 
 
 def choose_training(recipe: Recipe, dataset: Dataset, pack: NativePack, train: NDArray[np.int64]) -> Choices:

@@ -11,13 +11,11 @@ from convolve.networks.pixel_network import PixelNetwork
 from convolve.networks.pretrained import Weights
 from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
-from convolve.recipe.values import format_duration
 from convolve.run.folder import Run
 from convolve.training.calibrate import Calibration
 from convolve.training.compute import Compute
 from convolve.training.tuning import TuningJob
-from convolve.workflow.around_backbone import calibrated
-from convolve.workflow.budget import keep_budget
+from convolve.workflow.around_backbone import calibrated, within_budget
 from convolve.workflow.data import Member, Opened
 from convolve.workflow.plan import Choices
 from convolve.workflow.planning import (
@@ -128,13 +126,9 @@ def _make_plan(run: Run, recipe: Recipe, opened: Opened, progress: Progress, say
     calibration = calibrated(recipe, job.network.trained, job.objective, batch, job.normalise, progress)
     say(f"computing: {calibration.chosen}, {calibration.images_per_second:.1f} {job.network.trained_on} a second")
     training = _seconds_of_training(recipe, job, prepared.pack, own, calibration)
-    choices = keep_budget(recipe, seconds=training, trainings=len(trainings))
-    recipe = choices.recipe
-    say_reasons(recipe, choices.reasons, say)
-    seconds = training(int(recipe.train.epochs)) * len(trainings)
-    say(f"forecast: {recipe.train.epochs} epochs of {len(own.train)} images take about {format_duration(seconds)}")
+    choices = within_budget(recipe, training, images=len(own.train), trainings=len(trainings), say=say)
     plan = MapPlan(
-        recipe=recipe,
+        recipe=choices.recipe,
         reasons=reasons | choices.reasons,
         calibration=calibration,
         weights=job.loaded,

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from convolve.data.content import content_hashes
 from convolve.data.dataset import Dataset
 from convolve.data.native_pack import pack_native
@@ -18,7 +16,7 @@ from convolve.workflow.data import open_data
 from convolve.workflow.segment.judging import results_on
 from convolve.workflow.segment.planning import read_map_plan
 from convolve.workflow.segment.training import tally_rows
-from convolve.workflow.testing import own_opened, rows_of_split
+from convolve.workflow.testing import own_opened, rows_of_other, rows_of_split
 
 
 def judge_map_run(
@@ -40,10 +38,7 @@ def judge_map_run(
     else:
         section = DataSection(path=data, bands=recipe.data.bands)
         dataset = _with_classes(open_data(section, progress, recipe.masks, "segment").dataset, model)
-        given = np.array([sample.split == split for sample in dataset.samples])
-        if dataset.given_splits and not given.any():
-            raise UserError(f"{data}: it has no split '{split}'", f"It has: {', '.join(sorted(dataset.given_splits))}.")
-        rows, split = (np.flatnonzero(given), split) if given.any() else (np.arange(len(given)), "all")
+        rows, split = rows_of_other(dataset, data, split)
     chosen = dataset.keep(rows.tolist())
     bands = plan.preprocessing.bands
     pack = pack_native(chosen, hashes=content_hashes(chosen, progress), bands=bands, progress=progress)
