@@ -62,7 +62,7 @@ class FrozenLower:
             # Of tensors made in inference mode no gradient can be computed.
             return maps.clone() if maps.is_inference() else maps
         with torch.no_grad(), in_test_mode(self._module):
-            plain: Tensor = self._module(normalised)
+            plain: Tensor = self._module(self._compute.images(normalised))
         return plain
 
     @property

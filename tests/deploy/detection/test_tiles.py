@@ -22,12 +22,12 @@ def test_every_pixel_has_one_tile_that_answers_and_sees_far_around_it(hw, side, 
     points = torch.from_numpy(np.stack((x, y, x + 1, y + 1), axis=1)).float()
     answering = torch.stack([tile.answers_for(points) for tile in tiles])
     assert (answering.sum(dim=0) == 1).all()
-    side = max(side // step, 2) * step
-    margin = min(overlap, side // 2) // 2
+    cut = max(side // step, 2) * step
+    margin = min(overlap, cut // 2) // 2
     for tile in tiles:
         assert tile.top % step == tile.left % step == 0
-        assert tile.bottom - tile.top <= side
-        assert tile.right - tile.left <= side
+        assert tile.bottom - tile.top <= max(side, cut)
+        assert tile.right - tile.left <= max(side, cut)
         ends = (tile.left, tile.top, tile.right, tile.bottom)
         for place, (end, core) in enumerate(zip(ends, tile.core, strict=True)):
             at_the_edge = end == (0, 0, hw[1], hw[0])[place]
@@ -60,3 +60,9 @@ def test_a_box_whole_in_two_tiles_counts_in_one():
 def test_neighbours_share_at_most_half_a_tile(overlap):
     tiles = plan_tiles((100, 5000), side=512, overlap=overlap, step=32)
     assert all(b.left - a.left == 256 for a, b in itertools.pairwise(tiles[:-1]))
+
+
+@pytest.mark.parametrize(("hw", "side", "step"), [((375, 500), 500, 32), ((672, 504), 672, 64)])
+def test_an_image_as_large_as_the_tile_is_not_cut(hw: tuple[int, int], side: int, step: int) -> None:
+    (tile,) = plan_tiles(hw, side=side, overlap=200, step=step)
+    assert (tile.top, tile.left, tile.bottom, tile.right) == (0, 0, *hw)

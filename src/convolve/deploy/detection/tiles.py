@@ -52,12 +52,18 @@ def plan_tiles(hw: tuple[int, int], *, side: int, overlap: int, step: int) -> tu
 
     Args:
         hw: height and width of the image, pixels.
-        side: of a tile, pixels; made a multiple of the step, and at least two of them.
+        side: an axis up to it is not cut, pixels; along others tiles have this side, made a multiple of the step and at
+            least two of them.
         overlap: what neighbours share at least, pixels; at most half a tile.
         step: tiles begin at its multiples, pixels.
     """
-    side = max(side // step, 2) * step
-    rows, columns = (_spans(length, side, min(overlap, side // 2), step) for length in hw)
+    cut = max(side // step, 2) * step
+    rows, columns = (
+        (_Span(0, length, (0, length)),)
+        if length <= max(side, cut)
+        else _spans(length, cut, min(overlap, cut // 2), step)
+        for length in hw
+    )
     return tuple(
         Tile(row.start, column.start, row.stop, column.stop, (column.core[0], row.core[0], column.core[1], row.core[1]))
         for row in rows
@@ -74,8 +80,6 @@ class _Span:
 
 def _spans(length: int, side: int, overlap: int, step: int) -> tuple[_Span, ...]:
     """Tiles along one axis; the last one is moved towards the start until it is (nearly) whole."""
-    if length <= side:
-        return (_Span(0, length, (0, length)),)
     advance = (side - overlap) // step * step
     last = -(-(length - side) // step) * step
     starts = [*range(0, last, advance), last]

@@ -41,17 +41,21 @@ def use_vector_machines(job: TuningJob[Detector], plan: BoxPlan, prepared: Prepa
         regions=prepared.regions(most=_REGIONS),
     )
 
+    # Training leaves it where it computed.
+    device = next(detector.parameters()).device
+
     def seen(row: int) -> Seen:
         batch = batches.batch(0, row)
-        images = plan.preprocessing.normalise(batch.images)
-        hw, *given = batch.extras
+        images = plan.preprocessing.normalise(batch.images.to(device))
+        hw, *given = (extra.to(device) for extra in batch.extras)
         return Seen(detector.dense(images), (images.shape[2], images.shape[3]), hw, given[0] if given else None)
 
     def features(row: int, boxes: Tensor) -> Tensor:
-        return region_features(detector, plan.preprocessing.normalise(batches.batch(0, row).images), boxes)
+        images = plan.preprocessing.normalise(batches.batch(0, row).images.to(device))
+        return region_features(detector, images, boxes.to(device))
 
     with in_test_mode(detector), torch.inference_mode():
-        regions = [detector.propose(seen(row))[0][:_REGIONS] for row in range(batches.steps)]
+        regions = [detector.propose(seen(row))[0][:_REGIONS].cpu() for row in range(batches.steps)]
     targets = [batches.batch(0, row).targets[0] for row in range(batches.steps)]
     svms = fit_region_svms(features, regions, targets, classes=len(prepared.dataset.classes), progress=job.progress)
     install_svms(detector, svms)
