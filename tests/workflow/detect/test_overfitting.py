@@ -15,7 +15,7 @@ from convolve.workflow.recipes import recipe_from
 from convolve.workflow.testing import own_opened, rows_of_split
 from convolve.workflow.train import train
 
-NUTS = Path(os.environ.get("CONVOLVE_DATA", "/work/shared/data")) / "nuts-coco"
+NUTS = Path(os.environ.get("CONVOLVE_TEST_DATA", "")) / "nuts-coco"
 NETWORK = "timm:tf_efficientnet_lite0"
 SETTINGS = (
     "task=detect",

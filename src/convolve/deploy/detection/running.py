@@ -19,8 +19,8 @@ from convolve.training.engines import ENGINES, Runner
 from convolve.training.engines.choice import checked_runner
 from convolve.training.features import module_digest
 
-_WORTH_CONVERTING = 200e9
-"""Multiply-adds on images of one size, see `convolve.training.features`."""
+_WORTH_CONVERTING = 50e9
+"""Multiply-adds on images of one size; what torch then has taken for them is about what converting takes, 5 s."""
 
 _MOST_KEPT = 4
 """Converted sizes of a part; each holds its weights once more."""
