@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,8 @@ BLOCKS = blocks("python")
 
 @pytest.fixture
 def photographs(tmp_path, monkeypatch):
-    """photos/, dark cats and bright dogs of 16 x 16 pixels, and new/; streets/, half dark, half bright, with masks."""
+    """photos/, dark cats and bright dogs of 16 x 16 pixels, and new/; streets/, half dark, half bright, with masks;
+    cells/, a bright square each, with its box."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONVOLVE_CACHE", str(tmp_path / "cache"))
     draw = np.random.default_rng(0)
@@ -27,12 +30,27 @@ def photographs(tmp_path, monkeypatch):
         pixels = np.where(shown[..., None], 200, 40) + draw.integers(-30, 30, (48, 48, 3))
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "streets" / "images" / f"{number:04}.jpg")
         Image.fromarray(shown).save(tmp_path / "streets" / "masks" / f"{number:04}.png")
+    _draw_cells(tmp_path / "cells", draw)
     return tmp_path
+
+
+def _draw_cells(folder, draw):
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    for number in range(1, 13):
+        pixels = draw.integers(10, 70, (64, 64, 3)).astype(np.uint8)
+        left, top, side = draw.integers((2, 2, 16), 30)
+        pixels[top : top + side, left : left + side] += 150
+        Image.fromarray(pixels).save(folder / "images" / f"{number:04}.jpg")
+        label = f"0 {(left + side / 2) / 64} {(top + side / 2) / 64} {side / 64} {side / 64}\n"
+        (folder / "labels" / f"{number:04}.txt").write_text(label)
+    (folder / "classes.txt").write_text("cell\n")
 
 
 def test_there_are_python_blocks():
     assert len(BLOCKS) >= 4
     assert any("ImageSegmenter" in block.text for block in BLOCKS)
+    assert any("ObjectDetector" in block.text for block in BLOCKS)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page.name}, {len(block.text)} characters")
@@ -41,6 +59,8 @@ def test_a_python_block_runs_and_leaves_what_the_readme_promises(block, photogra
     printed = capsys.readouterr().out
     if "streets" in block.text:
         _check_maps(block.text, photographs, printed)
+    elif "cells" in block.text:
+        _check_boxes(block.text, photographs, printed)
     elif "convolve.train" in block.text:
         run = photographs / "runs" / "five"
         promised = ["report.html", "model.safetensors", "predictions.csv", "split.csv", "recipe.toml", "results.json"]
@@ -64,3 +84,21 @@ def _check_maps(text, folder, printed):
         assert 0 <= information <= entropy <= np.log(2) + 1e-6
         assert 0 <= deviation <= 0.5
         assert (folder / "runs" / "streets" / "report.html").is_file()
+
+
+def _check_boxes(text, folder, printed):
+    if "ObjectDetector" in text:
+        shapes = re.match(r"\((\d+), 4\) \((\d+),\) \((\d+),\)$", printed.splitlines()[0])
+        assert len(set(shapes.groups())) == 1
+        assert 0 <= float(printed.partition("mAP@.5 ")[2].split(",")[0]) <= 1
+        assert (folder / "cells.safetensors").is_file()
+    else:
+        counts, best = printed.splitlines()
+        every, shown = map(int, re.findall(r"\d+", counts))
+        assert 0 <= shown <= every
+        probability, corners = re.fullmatch(r"cell ([01]\.\d\d) \[(.+)\]", best).groups()
+        assert 0 < float(probability) <= 1
+        left, top, right, bottom = map(float, corners.split())
+        assert 0 <= left < right <= 64
+        assert 0 <= top < bottom <= 64
+        assert (folder / "runs" / "cells" / "report.html").is_file()

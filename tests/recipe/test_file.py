@@ -85,7 +85,7 @@ def test_settings_lie_over_the_file(tmp_path):
         (["lr=nan"], "optimiser.lr=nan", "highest learning rate"),
         (["data.fit=squash"], "data.fit='squash': .*'pad', 'crop' or 'stretch'", "becomes square"),
         (["budget=soon"], "budget='soon'", "time for the training"),
-        (["task=detect"], "task='detect': .*'auto', 'classify' or 'segment'", "what to predict"),
+        (["task=track"], "task='track': .*'auto', 'classify', 'segment' or 'detect'", "what to predict"),
         (["seed=-1"], "seed=-1: .*greater than or equal to 0", "decides splits"),
         (["train=5"], "train=5", ""),
         (["network.options.depth={a = 1}"], "network.options", "the network's own options"),

@@ -34,3 +34,10 @@ def test_vector_machines_need_regions() -> None:
 def test_anchors_have_bounds(setting: str) -> None:
     with pytest.raises(UserError, match="anchor"):
         make_recipe(override({"data": {"path": "photos"}}, [setting]))
+
+
+@pytest.mark.parametrize("share", ["abc", "3", "-0.1"])
+def test_a_mosaic_is_a_share(share: str) -> None:
+    recipe = make_recipe(override({"data": {"path": "photos"}}, [f"augment.mosaic={share}"]))
+    with pytest.raises(UserError, match="augment.mosaic"):
+        check_box_names(recipe)

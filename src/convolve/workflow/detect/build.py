@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +61,7 @@ def check_box_names(recipe: Recipe) -> None:
     if recipe.network.name != "auto":
         checked_options(find_architecture(recipe.network.name).build, recipe.network.options, where="network.options")
     checked_options(tuning, recipe.start.options, where="start.options")
+    recipe_mosaic(recipe)
     if recipe.augment.get("preset", "auto") != "auto":
         box_augmentation(recipe, fill=(0.0,))
     choose_device(recipe.compute.device)
@@ -232,10 +232,18 @@ def _training_batches(
         preprocessing=preprocessing,
         augmentation=box_augmentation(recipe, fill=preprocessing.fill),
         visits=visits_of_images(recipe, prepared.dataset, prepared.pack, member.train),
-        mosaic=_mosaic(recipe.augment),
+        mosaic=recipe_mosaic(recipe),
         regions=prepared.regions(most=_REGIONS_TRAINED),
     )
 
 
-def _mosaic(augment: dict[str, Any]) -> float:
-    return float(augment.get("mosaic", 0.0))
+def recipe_mosaic(recipe: Recipe) -> float:
+    """The share of the samples that become mosaics of four.
+
+    Raises:
+        UserError: it is no share.
+    """
+    share = recipe.augment.get("mosaic", 0.0)
+    if not isinstance(share, bool | int | float) or not 0 <= share <= 1:
+        raise UserError(f"augment.mosaic={share!r} is no share", "Give a number from 0 to 1.")
+    return float(share)

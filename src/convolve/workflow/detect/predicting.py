@@ -1,5 +1,6 @@
 """`convolve predict` with a model that finds objects: its boxes, drawn, and as files of annotation tools."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,7 @@ def predict_boxes(
         UserError: no space is left, or the folder is not the user's to write in.
     """
     written: list[Predicted] = []
+    names = Counter(image.name for image in images)
     for number, (image, stem) in enumerate(zip(images, distinct_stems(images), strict=True)):
         try:
             pixels = decode(image, channels=3)
@@ -74,7 +76,9 @@ def predict_boxes(
         if wanted.pictures:
             files["picture"] = wanted.out / "pictures" / f"{stem}.jpg"
             _draw(files["picture"], pixels, detections, model.classes)
-        written.append(Predicted(image.name, (pixels.shape[0], pixels.shape[1]), pixels.shape[2], detections))
+        # Of files of one name in several folders each needs its own.
+        name = image.name if names[image.name] == 1 else image.as_posix()
+        written.append(Predicted(name, (pixels.shape[0], pixels.shape[1]), pixels.shape[2], detections))
         progress("predicting", number + 1, len(images))
         yield detection_summary(str(image), detections, model.classes, files)
     for form in wanted.forms:

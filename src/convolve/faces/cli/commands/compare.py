@@ -1,10 +1,16 @@
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from convolve.faces.cli.app import app
 from convolve.faces.cli.terminal import print_json, print_table
+
+_COLUMNS = {
+    "classify": {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "nll": "nll"},
+    "segment": {"mean_iou": "mean iou", "pixel_accuracy": "pixel accuracy", "nll": "nll"},
+    "detect": {"map50": "mAP@.5", "map": "mAP@.5:.95"},
+}
 
 
 @app.command()
@@ -23,18 +29,16 @@ def compare(
     if as_json:
         print_json(compared)
         return
-    score, secondary = ("accuracy", "balanced_accuracy")
-    if compared["runs"][0]["task"] == "segment":
-        score, secondary = ("mean_iou", "pixel_accuracy")
+    columns = _COLUMNS[compared["runs"][0]["task"]]
+    score = next(iter(columns))
     print_table(
-        ["run", score.replace("_", " "), "95 % interval", secondary.replace("_", " "), "nll", "images", "seconds"],
+        ["run", columns[score], "95 % interval", *list(columns.values())[1:], "images", "seconds"],
         [
             [
                 row["run"],
-                f"{row[score]:.2%}",
-                f"{row[f'{score}_ci95'][0]:.1%} to {row[f'{score}_ci95'][1]:.1%}",
-                f"{row[secondary]:.2%}",
-                f"{row['nll']:.4f}",
+                _told(score, row),
+                _interval(row[f"{score}_ci95"]),
+                *(_told(figure, row) for figure in list(columns)[1:]),
                 f"{row['n']} ({row['split']})",
                 f"{row['seconds']:.0f}",
             ]
@@ -45,3 +49,14 @@ def compare(
         print(f"{key}: {', '.join(map(str, values))}")
     for sentence in compared["tests"]:
         print(sentence["words"])
+
+
+def _told(figure: str, row: dict[str, Any]) -> str:
+    value = row[figure]
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if figure == "nll" else f"{value:.2%}"
+
+
+def _interval(interval: list[float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:.1%} to {interval[1]:.1%}"

@@ -19,7 +19,9 @@ _SHOWN = 5
 
 @app.command()
 def look(
-    data: Annotated[str, typer.Argument(help="folder, archive, table, IDX or COCO file, or a built-in name")],
+    data: Annotated[
+        str, typer.Argument(help="folder, archive, table, IDX, COCO or YOLO's YAML file, or a built-in name")
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Argument(help="masks: key=value of what their values mean, as masks.coding=binary; or task=detect"),

@@ -10,13 +10,13 @@ from convolve.faces.cli.terminal import print_json, progress_bar, say
 @app.command()
 def train(
     source: Annotated[
-        str, typer.Argument(help="images with classes or masks, or a recipe (.toml), or a first key=value")
+        str, typer.Argument(help="images with classes, masks or boxes, or a recipe (.toml), or a first key=value")
     ],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value, laid over the recipe")] = None,
     out: Annotated[Path | None, typer.Option(help="the run's folder; default: the next free one below runs/")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="the result as one JSON object")] = False,
 ) -> None:
-    """Train on images with classes or masks, test, report; or go on where the same command stopped.
+    """Train on images with classes, masks or boxes, test, report; or go on where the same command stopped.
 
     Example: convolve train photos/ epochs=10 budget=30m --out runs/first
     """
