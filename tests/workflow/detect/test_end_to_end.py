@@ -87,8 +87,12 @@ def test_a_broken_image_is_said_and_an_unknown_format_refused(finished, shapes, 
 
 def test_two_runs_are_compared(finished, shapes, elsewhere):
     succeeds("train", shapes, *FASTER, "epochs=1", "seed=1", "--out", "other")
-    answer = succeeds("compare", finished, "other", "--json")
-    assert "map" in answer.out
+    compared = succeeds("compare", finished, "other", "--json").json
+    told = [json.loads((folder / "results.json").read_text()) for folder in (finished, elsewhere / "other")]
+    assert [row["map50"] for row in compared["runs"]] == [one["test"]["map50"] for one in told]
+    assert "F1" in compared["tests"][0]["words"]
+    shown = succeeds("compare", finished, "other").out
+    assert f"{told[0]['test']['map50']:.2%}" in shown
 
 
 def test_look_counts_the_boxes(shapes, elsewhere):

@@ -39,5 +39,5 @@ def test_anchors_have_bounds(setting: str) -> None:
 @pytest.mark.parametrize("share", ["abc", "3", "-0.1"])
 def test_a_mosaic_is_a_share(share: str) -> None:
     recipe = make_recipe(override({"data": {"path": "photos"}}, [f"augment.mosaic={share}"]))
-    with pytest.raises(UserError, match="augment.mosaic"):
+    with pytest.raises(UserError, match=r"augment\.mosaic"):
         check_box_names(recipe)
