@@ -22,8 +22,7 @@ from xml.etree import ElementTree
 
 from convolve.data.boxes.detections import Detections
 from convolve.deploy.segmentation.pictures import distinct_stems
-from convolve.errors import UserError
-from convolve.run.files import write_atomically
+from convolve.run.files import make_folder, write_atomically
 
 Form: TypeAlias = Literal["coco", "yolo", "voc", "csv"]
 
@@ -74,10 +73,7 @@ def write_boxes(
     else:
         contents = _FORMS[form](out, images, classes)
     for path, content in contents.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{path.parent}: cannot be made: {error.strerror}", "Give another --out.") from error
+        make_folder(path.parent)
         write_atomically(path, content)
     return list(contents)
 
