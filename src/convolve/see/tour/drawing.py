@@ -1,0 +1,68 @@
+"""Charts for the tour: matplotlib's, in colours that the page sets for light and for dark ground."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.figure import Figure as Chart
+
+from convolve.see.report.svg import BLUE, GREEN, GREY, ORANGE, chart_style, to_svg
+
+WIDTH = 4.6
+"""Inches: the widest that a chart may be, so that its letters can still be read on a telephone."""
+
+INK, PURPLE, LINE = "#111111", "#CC79A7", "#E4E4E4"
+
+_STYLE: Any = {
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+}
+# What stands in a chart, and the style sheet's name for it.
+_VARIABLES = {
+    INK: "--ink",
+    GREY: "--soft",
+    LINE: "--line",
+    BLUE: "--blue",
+    ORANGE: "--orange",
+    GREEN: "--green",
+    PURPLE: "--purple",
+}
+
+
+@contextmanager
+def tour_style(name: str) -> Iterator[None]:
+    """How charts of the tour look; inside, figures are made and turned into SVG by `themed`.
+
+    Draw with the colours INK, GREY, LINE, PURPLE of this module and BLUE, ORANGE, GREEN of `convolve.see.report.svg`,
+    at most `WIDTH` inches wide; others are not changed on dark ground.
+
+    Args:
+        name: unique on the page.
+    """
+    with chart_style(name), mpl.rc_context(_STYLE):
+        yield
+
+
+def themed(chart: Chart, description: str) -> Markup:
+    """The <svg> element of a chart, its colours the page's variables.
+
+    Args:
+        chart: made within `tour_style`.
+        description: what it shows, for those who cannot see it.
+    """
+    return with_variables(to_svg(chart, description))
+
+
+def with_variables(svg: Markup) -> Markup:
+    """An <svg> element with the palette's colours as the page's variables, in styles; drawn by hand as well."""
+    text = str(svg)
+    for colour, variable in _VARIABLES.items():
+        for spelling in {colour, colour.lower(), colour.upper()}:
+            text = text.replace(spelling, f"var({variable})")
+    return Markup(text)  # noqa: S704 - only colours were replaced
