@@ -58,3 +58,18 @@ def test_two_symmetries_of_one_backbone_are_two_functions_to_the_cache():
     network(IMAGES)
     digests = {module_digest(SymmetricFeatures(network, symmetry)) for symmetry in COPIES}
     assert len(digests) == len(COPIES)
+
+
+@pytest.mark.parametrize("symmetry", ["none", *COPIES])
+def test_maps_of_the_copies_are_moved_back_to_the_image(symmetry):
+    seen = []
+
+    class Pixels(nn.Module):
+        def forward(self, images):
+            seen.append(images)
+            return images.flatten(1)
+
+    features = SymmetricFeatures(Pixels(), symmetry)
+    features(IMAGES)
+    torch.testing.assert_close(features.moved_back(seen[0]), IMAGES)
+    torch.testing.assert_close(features.moved_back(seen[0][:, 0]), IMAGES[:, 0])

@@ -18,19 +18,23 @@ def _same(images: Tensor) -> Tensor:
 
 
 def _left_right(images: Tensor) -> Tensor:
-    return images.flip(3)
+    return images.flip(-1)
 
 
 def _up_down(images: Tensor) -> Tensor:
-    return images.flip(2)
+    return images.flip(-2)
 
 
 def _half_turn(images: Tensor) -> Tensor:
-    return images.flip(2, 3)
+    return images.flip(-2, -1)
 
 
 def _then_transposed(move: _Move) -> _Move:
-    return lambda images: move(images).transpose(2, 3)
+    return lambda images: move(images).transpose(-2, -1)
+
+
+def _transposed_then(move: _Move) -> _Move:
+    return lambda maps: move(maps.transpose(-2, -1))
 
 
 _FLIPS: tuple[_Move, ...] = (_same, _left_right, _up_down, _half_turn)
@@ -40,6 +44,11 @@ _MOVES: dict[Symmetry, tuple[_Move, ...]] = {
     "flips": _FLIPS,
     # With the four flips, their transposed forms are all eight symmetries of the square.
     "turns": (*_FLIPS, *(_then_transposed(move) for move in _FLIPS)),
+}
+# What puts each copy back: flips undo themselves.
+_BACK: dict[Symmetry, tuple[_Move, ...]] = {
+    **{symmetry: moves for symmetry, moves in _MOVES.items() if symmetry != "turns"},
+    "turns": (*_FLIPS, *(_transposed_then(move) for move in _FLIPS)),
 }
 
 
@@ -86,3 +95,16 @@ class SymmetricFeatures(nn.Module):
         # One pass over all copies: the network stands once in what an engine converts.
         features: Tensor = self.backbone(torch.cat([move(images) for move in moves]))
         return features.view(len(moves), len(images), -1).mean(dim=0)
+
+    def moved_back(self, maps: Tensor) -> Tensor:
+        """The mean of maps of an image's copies, each moved back to where the image has what it shows.
+
+        Args:
+            maps: (M N, ..., h, w), in the order in which `forward` gives the copies to the backbone.
+
+        Returns:
+            (N, ..., h, w).
+        """
+        copies = maps.unflatten(0, (len(_BACK[self.symmetry]), -1))
+        back = [move(copy) for move, copy in zip(_BACK[self.symmetry], copies, strict=True)]
+        return torch.stack(back).mean(dim=0)

@@ -9,7 +9,7 @@ from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
 from convolve.run.folder import Run
 from convolve.run.tensors import read_tensors, write_tensors
-from convolve.see.report.ladder import COLUMNS, table_rows, write_ladder
+from convolve.see.report.ladder import columns, table_rows, write_ladder
 from convolve.training.features import outputs_of
 from convolve.training.starts import Trained
 from convolve.workflow.build import check_names, recipe_job, recipe_start, recipe_task
@@ -94,5 +94,5 @@ CLASSIFY: Work[Plan, Prepared, HeldOut] = Work(
     decode=_decode,
     share_weights=_share_weights,
     write_ladder=lambda study, results, opened: write_ladder(study.folder / "ladder.html", results),
-    ladder_table=lambda results: (COLUMNS, table_rows(results)),
+    ladder_table=lambda results: (columns(results), table_rows(results)),
 )

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from convolve.deploy.model import load_model
 from convolve.errors import UserError, unknown_name
+from convolve.networks.cost import cost_of
 from convolve.progress import Progress
 from convolve.recipe.file import make_recipe
 from convolve.recipe.schema import Recipe
 from convolve.recipe.values import format_duration, override
 from convolve.run.folder import Run
+from convolve.run.history import read_history
 from convolve.workflow.comparison import compare_runs
 from convolve.workflow.data import Opened, open_data
 from convolve.workflow.ladders import LADDERS, Ladder, Rung
@@ -88,12 +91,16 @@ def climb(
 
 
 def _chosen_rungs(ladder: Ladder, recipe: Recipe, names: Sequence[str]) -> list[Rung]:
-    section = getattr(recipe, ladder.section)
-    if section.name != "auto" or section.options:
-        raise UserError(
-            f"{ladder.section}: the ladder '{ladder.name}' sets it itself, rung by rung",
-            "Leave it out; --rungs chooses some of the rungs.",
-        )
+    for name, keys in ladder.keys.items():
+        section = getattr(recipe, name)
+        untouched = type(section)()
+        for key in sorted(keys):
+            if getattr(section, key) != getattr(untouched, key):
+                raise UserError(
+                    f"{name if key == 'name' else f'{name}.{key}'}: the ladder '{ladder.name}' sets it itself, rung by "
+                    "rung",
+                    "Leave it out; --rungs chooses some of the rungs.",
+                )
     known = [rung.name for rung in ladder.rungs]
     for name in names:
         if name not in known:
@@ -205,6 +212,11 @@ def _results(
     finished = [rung.name for rung in rungs if rung.name not in skipped]
     runs = [Run(study.folder / name) for name in finished]
     rows = [_row(run, name, measured["rungs"]) for run, name in zip(runs, finished, strict=True)]
+    of_networks = "network" in ladder.keys
+    if of_networks:
+        told = {rung.name: rung for rung in rungs}
+        for row, run in zip(rows, runs, strict=True):
+            row |= _network_figures(run, told[row["rung"]])
     tests = compare_runs(runs)["tests"] if len(runs) > 1 else []
     names = {str(run.folder): name for run, name in zip(runs, finished, strict=True)}
     return {
@@ -212,7 +224,7 @@ def _results(
         "task": ladder.task,
         "about": ladder.about,
         "data": opened.dataset.name,
-        "network": runs[0].read("results")["network"],
+        "network": "" if of_networks else runs[0].read("results")["network"],
         "judged": rows[0]["split"],
         "images": rows[0]["n"],
         "decoding_seconds": measured["decoding_seconds"],
@@ -241,6 +253,23 @@ def _row(run: Run, name: str, measured: dict[str, Any]) -> dict[str, Any]:
         "peak_bytes": memory["peak_bytes"],
         "before_bytes": memory.get("before_bytes"),
         "report": f"{name}/report.html",
+    }
+
+
+def _network_figures(run: Run, rung: Rung) -> dict[str, Any]:
+    """What a rung's row says besides where the rungs are different networks."""
+    model = load_model(run.model)
+    preprocessing = model.preprocessing
+    cost = cost_of(model.network, channels=preprocessing.channels, image_hw=preprocessing.image_hw)
+    history = read_history(run.folder)
+    return {
+        "depth": rung.depth,
+        "family": rung.family,
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+        "image_hw": list(preprocessing.image_hw),
+        # Of a run of several seeds, each member has a history of its own.
+        "train_loss": history[-1]["train_loss"] if history else None,
     }
 
 

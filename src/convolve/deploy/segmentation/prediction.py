@@ -113,7 +113,7 @@ class MapPrediction:
         if valid is not None and not valid.any():
             return maps
         unit = self.preprocessing.to_unit(with_channels(pixels, self.preprocessing.channels), valid)[None]
-        images, fit = _fitted(unit, self.preprocessing.scaled_hw(hw), self.network.smallest_side)
+        images, fit = fitted(unit, self.preprocessing.scaled_hw(hw), self.network.smallest_side)
         opinion = ask(
             self.network,
             self.preprocessing.normalise(images),
@@ -181,7 +181,7 @@ def with_channels(pixels: Pixels, channels: int) -> Pixels:
     return pixels if pixels.shape[2] == channels else decode(pixels, channels=3 if channels == 3 else 1)
 
 
-def _fitted(unit: Tensor, scaled_hw: tuple[int, int], smallest: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+def fitted(unit: Tensor, scaled_hw: tuple[int, int], smallest: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Images of a size that the network takes, and how its logits come back to the size that they had.
 
     What is too small is continued by reflection to the right and below.

@@ -75,7 +75,7 @@ class TwoStageDetector(Detector):
                 self.sampling.draw(regions, rows, hw)
                 for regions, rows, hw in zip(self.propose(seen), targets, seen.hw, strict=True)
             ]
-        outputs = self._say(seen, [image.regions for image in sampled], self.region_head)
+        outputs = self.say(seen, [image.regions for image in sampled], self.region_head)
         return losses | region_losses(outputs, sampled)
 
     def propose(self, seen: Seen) -> list[Tensor]:
@@ -86,7 +86,7 @@ class TwoStageDetector(Detector):
         """See `Detector`."""
         regions = self.propose(seen)
         head = run_regions or self.region_head
-        outputs = torch.cat([self._say(seen, part, head) for part in portions(regions, self.portion)])
+        outputs = torch.cat([self.say(seen, part, head) for part in portions(regions, self.portion)])
         counts = [len(some) for some in regions]
         triples = zip(regions, torch.split(outputs, counts), seen.hw, strict=True)
         return [self._found(own, said, hw) for own, said, hw in triples]
@@ -96,7 +96,8 @@ class TwoStageDetector(Detector):
         scores = outputs[:, : self.classes + 1]
         return scores[:, 1:].sigmoid() if self.classifier_scores == "svm" else scores.softmax(dim=1)[:, 1:]
 
-    def _say(self, seen: Seen, regions: Sequence[Tensor], head: RunRegions) -> Tensor:
+    def say(self, seen: Seen, regions: Sequence[Tensor], head: RunRegions) -> Tensor:
+        """(R, K + 1 + 4 K) float32 outputs of a head for the regions of all images, (R_n, 4) each."""
         return in_full(head(self.features(self.proposals.shared(seen.maps), seen.image_hw, regions)))
 
     def _found(self, regions: Tensor, outputs: Tensor, hw: Tensor) -> Found:

@@ -85,8 +85,9 @@ class Question:
 
     @property
     def picture(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8, the image as a person sees it."""
-        pixels = (self.image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        """(H, W, 3) uint8, the image as a person sees it; of more than three bands the first three, of two the first."""
+        bands = self.image[:3] if len(self.image) >= 3 else self.image[:1]
+        pixels = (bands.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 

@@ -9,7 +9,6 @@ LADDERS.add(
         name="detect",
         task="detect",
         about="how objects are found",
-        section="detect",
         rungs=tuple(
             # Testing R-CNN takes longer than all else; it comes last, and takes no other rung's time.
             Rung(name, (f"detect={name}",), quick=name != "rcnn")

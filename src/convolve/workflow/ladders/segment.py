@@ -12,7 +12,6 @@ LADDERS.add(
         name="segment",
         task="segment",
         about="how scores become a map",
-        section="segment",
         rungs=tuple(
             Rung(
                 name,

@@ -9,7 +9,6 @@ LADDERS.add(
         name="transfer",
         task="classify",
         about="where the weights start from, and which of them are trained",
-        section="start",
         rungs=tuple(
             Rung(name, (f"start={name}",), quick=name == "features")
             for name in [*(name for name in _ORDER if name in STARTS), *(name for name in STARTS if name not in _ORDER)]

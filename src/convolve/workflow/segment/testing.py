@@ -37,7 +37,7 @@ def judge_map_run(
         rows = rows_of_split(run, recipe, opened, split)
     else:
         section = DataSection(path=data, bands=recipe.data.bands)
-        dataset = _with_classes(open_data(section, progress, recipe.masks, "segment").dataset, model)
+        dataset = with_classes(open_data(section, progress, recipe.masks, "segment").dataset, model)
         rows, split = rows_of_other(dataset, data, split)
     chosen = dataset.keep(rows.tolist())
     bands = plan.preprocessing.bands
@@ -51,7 +51,7 @@ def judge_map_run(
     return {"task": "segment", "split": split, "left_out": len(pack.broken), **told, "temperature": model.temperature}
 
 
-def _with_classes(dataset: Dataset, model: SegmentationModel) -> Dataset:
+def with_classes(dataset: Dataset, model: SegmentationModel) -> Dataset:
     """The same masks with the model's order of classes.
 
     Raises:
