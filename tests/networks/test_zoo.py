@@ -4,6 +4,7 @@ from dataclasses import asdict
 import pytest
 
 from convolve.errors import UserError
+from convolve.networks.network import ARCHITECTURES
 from convolve.networks.zoo import CLASSICS, zoo
 
 
@@ -17,6 +18,29 @@ def test_the_default_listing_has_ours_those_at_hand_and_the_classics():
     assert resnet.weights.mean == (0.485, 0.456, 0.406)
     assert entries["residual"].weights is None
     assert entries["torchvision:mobilenet_v3_small"].receptive_field is None
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "parameters"),
+    [
+        ("alexnet", 227, 60_965_224),
+        ("zfnet", 224, 62_357_608),
+        ("vgg-cnn-s", 224, 102_908_520),
+        ("googlenet", 224, 6_998_552),
+        ("torchvision:vgg16", 224, 138_357_544),
+        ("torchvision:resnet50", 224, 25_557_032),
+    ],
+)
+def test_the_classics_are_told_with_their_published_size(name, side, parameters):
+    (entry,) = zoo(name)
+    assert (entry.side, entry.outputs, entry.parameters) == (side, 1000, parameters)
+
+
+def test_the_size_of_the_papers_lenet_is_told():
+    (entry,) = zoo("lenet5")
+    options = {"subsampling": "trainable", "c3": "table", "output": "rbf", "squash": "tanh", "batch_norm": False}
+    network = ARCHITECTURES["lenet5"].create(entry.outputs, channels=1, image_hw=(32, 32), options=options)
+    assert f"{sum(weight.numel() for weight in network.parameters()):,} parameters" in entry.about
 
 
 def test_a_pattern_reaches_every_network_of_a_library():

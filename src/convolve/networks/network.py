@@ -7,7 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from convolve.errors import UserError
+from convolve.networks.auxiliaries import Auxiliaries
 from convolve.registry import Registry, checked_options
+
+_AUXILIARIES = "auxiliaries."
 
 
 class Network(nn.Module):
@@ -17,18 +20,28 @@ class Network(nn.Module):
         backbone: (N, C, H, W) images, normalised -> (N, D) features.
         head: (N, D) features -> (N, K) outputs; nn.Linear but for LeNet-5's Euclidean units.
         features: D, the width of the features.
+        auxiliaries: classifiers inside the backbone, for training alone; the network's own answer has no use for them.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, *, features: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, head: nn.Module, *, features: int, auxiliaries: Auxiliaries | None = None
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.features = features
+        self.auxiliaries = auxiliaries
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of normalised images (N, C, H, W)."""
         outputs: Tensor = self.head(self.backbone(images))
         return outputs
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch's, but that auxiliary classifiers may be missing on either side: predictions do not need them."""
+        own = {name: value for name, value in self.state_dict().items() if name.startswith(_AUXILIARIES)}
+        given = {name: value for name, value in state_dict.items() if not name.startswith(_AUXILIARIES) or name in own}
+        return super().load_state_dict({**own, **given}, strict, assign)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +57,10 @@ class Architecture:
         sides: image sides in pixels that it is made for, ascending; empty = any.
         smallest_side: images must have at least this side, in pixels.
         scratch_side: without a wish of the user, larger images are shrunk to this side to train it from nothing.
+        scratch_lr_factor: of the learning rate that is usual from nothing; deep networks without batch normalisation
+            bear less.
         channels: the image channels it accepts.
+        published_outputs: classes in its paper, at which its published size is counted.
     """
 
     name: str
@@ -54,7 +70,9 @@ class Architecture:
     sides: tuple[int, ...] = ()
     smallest_side: int = 1
     scratch_side: int = 128
+    scratch_lr_factor: float = 1.0
     channels: tuple[int, ...] = (1, 3)
+    published_outputs: int = 10
 
     def create(
         self, outputs: int, *, channels: int, image_hw: tuple[int, int], options: Mapping[str, Any] | None = None

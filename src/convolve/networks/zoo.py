@@ -20,7 +20,7 @@ CLASSICS = (
     *(f"torchvision:{name}" for name in ("mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0")),
 )
 MOST_AT_ONCE = 60
-_OWN_SIDE, _OWN_OUTPUTS = 32, 10
+_OWN_SIDE = 32
 _LIBRARY_SIDE, _LIBRARY_OUTPUTS = 224, 1000
 
 
@@ -105,8 +105,11 @@ def _entry(name: str) -> ZooEntry:
     weights = find_weights(name) or _published(name)
     own = name in ARCHITECTURES
     side = _side(architecture, weights, own)
-    outputs = _OWN_OUTPUTS if own else _LIBRARY_OUTPUTS
-    cost = cost_of(_cheaply_built(architecture, outputs, side), channels=3, image_hw=(side, side))
+    outputs = architecture.published_outputs if own else _LIBRARY_OUTPUTS
+    network = _cheaply_built(architecture, outputs, side)
+    # What a trained network is left with is what is counted.
+    network.auxiliaries = None
+    cost = cost_of(network, channels=3, image_hw=(side, side))
     return ZooEntry(
         name=name,
         about=architecture.about,
@@ -151,8 +154,8 @@ def _published(name: str) -> Weights | None:
 
 
 def _side(architecture: Architecture, weights: Weights | None, own: bool) -> int:
+    if architecture.sides:
+        return architecture.sides[-1] if own else architecture.sides[0]
     if own:
         return max(_OWN_SIDE, architecture.smallest_side)
-    if architecture.sides:
-        return architecture.sides[0]
     return weights.sides[0] if weights else _LIBRARY_SIDE

@@ -2,12 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -18,9 +19,12 @@ from convolve.errors import UserError
 from convolve.progress import Progress
 from convolve.randomness import torch_randomness
 from convolve.run.history import History
+from convolve.training.auxiliary_losses import drop_auxiliaries, training_form
 from convolve.training.checkpoint import Position, copied, read_checkpoint, write_checkpoint
+from convolve.training.closures import check_suits_closures, running_statistics_kept, whole_batch_out_of_memory
 from convolve.training.compute import Compute, is_out_of_memory, out_of_memory
 from convolve.training.inference import Outputs, compute_outputs
+from convolve.training.optimisers import ClosureOptimiser
 from convolve.training.schedules import Schedule, learning_rate_factor
 from convolve.training.task import Objective
 
@@ -113,7 +117,12 @@ class Fit:
         begin_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> None:
         self._network = compute.place(network)
-        self._run_network = compute.runner(network)
+        closed = isinstance(optimiser, ClosureOptimiser)
+        if closed:
+            check_suits_closures(compute, clip_norm=settings.clip_norm)
+        # What torch.compile makes cannot be differentiated twice.
+        stepped, self._losses = training_form(network, task)
+        self._run_network = stepped if closed else compute.runner(stepped)
         self._task = task
         self._train = train
         self._validation = validation
@@ -155,6 +164,7 @@ class Fit:
         finally:
             history.close()
         self._network.load_state_dict(self._best)
+        drop_auxiliaries(self._network)
         position = self._position
         return FitResult(
             best_epoch=position.best_epoch,
@@ -220,13 +230,17 @@ class Fit:
         step = position.epoch * self._steps + position.step // self._settings.accumulate
         for group in self._optimiser.param_groups:
             group["lr"] = self._learning_rate(step) * group.get("lr_factor", 1.0)
-        loss = self._gradients(batches)
+        closed = isinstance(self._optimiser, ClosureOptimiser)
+        loss = float(self._loss(batches).detach()) if closed else self._gradients(batches)
         images = sum(len(batch.rows) for batch in batches)
         if not math.isfinite(loss):
             raise self._diverged(step)
-        if self._settings.clip_norm:
-            nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip_norm)
-        self._optimiser.step()
+        if closed:
+            self._step_with_closure(batches)
+        else:
+            if self._settings.clip_norm:
+                nn.utils.clip_grad_norm_(self._network.parameters(), self._settings.clip_norm)
+            self._optimiser.step()
         if "average" in self._modules:
             average = self._modules["average"]
             assert isinstance(average, AveragedModel)  # noqa: S101
@@ -234,6 +248,25 @@ class Fit:
         position.loss_sum += loss * images
         position.loss_count += images
         self._images += images
+
+    def _step_with_closure(self, batches: list[Batch]) -> None:
+        position = self._position
+        # The running statistics have seen this batch once, as in any other step; the mean and variance that normalise
+        # are the batch's own at each call.
+        with (
+            running_statistics_kept(self._network),
+            torch_randomness(self._settings.seed, "optimiser", position.epoch, position.step),
+        ):
+            try:
+                self._optimiser.step(lambda: self._loss(batches))  # type: ignore[arg-type, return-value]
+            except RuntimeError as error:
+                raise (whole_batch_out_of_memory() if is_out_of_memory(error) else error) from error
+
+    def _loss(self, batches: list[Batch]) -> Tensor:
+        """Mean loss over the batches' images with its graph; the same numbers at every call within a step."""
+        images = sum(len(batch.rows) for batch in batches)
+        with torch_randomness(self._settings.seed, "step", self._position.epoch, self._position.step):
+            return torch.stack([loss for batch in batches for loss in self._parts(batch, share=1 / images)]).sum()
 
     def _gradients(self, batches: list[Batch]) -> float:
         """Mean loss over the batches' images, its gradient in the parameters; halves the portion if memory runs out."""
@@ -256,6 +289,13 @@ class Fit:
 
     def _backward(self, batch: Batch, *, share: float) -> float:
         total = 0.0
+        for loss in self._parts(batch, share=share):
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        return total
+
+    def _parts(self, batch: Batch, *, share: float) -> Iterator[Tensor]:
+        """The loss of each part of a batch that fits in memory, summed over its images, times `share`."""
         # Parts as equal as can be: a left-over single image would leave batch norm without statistics.
         parts = math.ceil(len(batch.rows) / (self._position.micro_batch or len(batch.rows)))
         bounds = [number * len(batch.rows) // parts for number in range(parts + 1)]
@@ -265,15 +305,12 @@ class Fit:
         for part in (slice(start, end) for start, end in pairwise(bounds)):
             with self._compute.precision():
                 outputs = self._run_network(images[part], *(extra[part] for extra in extras))
-            losses = self._task.losses(outputs, targets[part])
+            losses = self._losses(outputs, targets[part])
             if batch.blend is not None:
                 partners = targets[batch.blend.partner[part].to(targets.device)]
                 weight = batch.blend.weight[part].to(losses.device)
-                losses = weight * losses + (1 - weight) * self._task.losses(outputs, partners)
-            loss = losses.sum() * share
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        return total
+                losses = weight * losses + (1 - weight) * self._losses(outputs, partners)
+            yield losses.sum() * share
 
     def _evaluate(self) -> dict[str, float]:
         outputs: Outputs = compute_outputs(

@@ -267,6 +267,7 @@ def _network_figures(run: Run, rung: Rung) -> dict[str, Any]:
         "family": rung.family,
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,
+        "epochs": run.read("results")["epochs"],
         "image_hw": list(preprocessing.image_hw),
         # Of a run of several seeds, each member has a history of its own.
         "train_loss": history[-1]["train_loss"] if history else None,

@@ -300,7 +300,8 @@ def optimiser_values(recipe: Recipe, *, tuned: bool, batch_size: int) -> dict[st
     wanted = recipe.optimiser
     name = wanted.name if wanted.name != "auto" else "adamw" if tuned else "sgd"
     kind = OPTIMISERS[name]
-    usual = kind.tuning_lr if tuned else kind.lr * batch_size / 128
+    factor = find_architecture(recipe.network.name).scratch_lr_factor
+    usual = kind.tuning_lr if tuned else kind.lr * factor * batch_size / 128
     return {
         "name": name,
         "lr": usual if wanted.lr == "auto" else wanted.lr,

@@ -5,12 +5,13 @@ import io
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convolve.data.dataset import class_counts
+from convolve.data.dataset import class_counts, labels_of
 from convolve.data.loader import Loader
 from convolve.deploy.model import load_model
 from convolve.networks.catalogue import find_architecture
@@ -20,11 +21,14 @@ from convolve.recipe.file import write_recipe
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run
 from convolve.run.history import read_history
-from convolve.see.report.content import DataSummary, Example, NetworkFacts, Report
+from convolve.see.inside.subject import Question, Subject
+from convolve.see.report.content import DataSummary, Example, LooksAt, NetworkFacts, Report
 from convolve.see.report.content import Member as ReportMember
 from convolve.see.report.page import write_report
 from convolve.workflow.build import recipe_augmentation, recipe_weights
 from convolve.workflow.data import Member, Prepared
+from convolve.workflow.explaining.classify import ClassifierExplainer
+from convolve.workflow.explaining.evidence import MOST_SHOWN, looks_at
 from convolve.workflow.planning import Plan, planned_members
 from convolve.workflow.results import HeldOut, Judged, judge, own_model, run_task
 
@@ -40,7 +44,7 @@ def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[Held
     if judged:
         _write_predictions(run, plan, prepared, judged)
     history = read_history(run.member(own.member.name) if own.member.name else run.folder)
-    wrong, unsure = _examples(plan, prepared, judged[0]) if judged else ((), ())
+    wrong, unsure, looks = _examples(run, plan, prepared, judged[0]) if judged else ((), (), None)
     first = judged[0] if judged else None
     recipe = plan.recipe
     write_report(
@@ -67,13 +71,15 @@ def report_run(run: Run, plan: Plan, prepared: Prepared, held_out: Sequence[Held
             ],
             mistakes=wrong,
             uncertain=unsure,
+            looks_at=looks,
             timings={"training": results["seconds"]},
             environment=run.read("environment"),
         ),
     )
 
 
-def _examples(plan: Plan, prepared: Prepared, judged: Judged) -> tuple[list[Example], list[Example]]:
+def _examples(run: Run, plan: Plan, prepared: Prepared, judged: Judged) -> tuple[list[Example], list[Example], LooksAt]:
+    """The surest mistakes, what is least sure, and what the network looked at in the first."""
     task = run_task(plan, prepared)
     probabilities = task.probabilities(judged.outputs, temperature=1.0)
     targets = task.pack_targets([prepared.dataset.samples[row] for row in judged.rows])
@@ -87,7 +93,20 @@ def _examples(plan: Plan, prepared: Prepared, judged: Judged) -> tuple[list[Exam
         name = prepared.dataset.samples[row].name
         return Example(np.asarray(prepared.pack.images[row]), name, one.truth, one.predicted, one.probability)
 
-    return [example(position) for position in wrong], [example(position) for position in unsure]
+    @cache
+    def explainer_of(judge: str) -> ClassifierExplainer:
+        return ClassifierExplainer(load_model(Run(run.member(judge) if judge else run.folder).model))
+
+    def asked(position: int) -> tuple[Subject, Question, float]:
+        row, best = judged.rows[position], int(probabilities[position].argmax())
+        sample = prepared.dataset.samples[row]
+        truth = next(iter(labels_of(sample)), None)
+        explainer = explainer_of(judged.judges[position])
+        question = explainer.question(np.asarray(prepared.pack.images[row]), sample.name, wanted=best, truth=truth)
+        return explainer.network(), question, fared[position].probability
+
+    looks = looks_at([asked(position) for position in wrong[:MOST_SHOWN]])
+    return [example(position) for position in wrong], [example(position) for position in unsure], looks
 
 
 def _write_predictions(run: Run, plan: Plan, prepared: Prepared, judged: Sequence[Judged]) -> None:

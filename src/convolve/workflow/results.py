@@ -68,12 +68,14 @@ class Judged:
         split: "test", or "out-of-fold" where every image is judged by the model of the fold it was held out from.
         rows: of the pack.
         outputs: (n, K), already divided by the temperature of the model that made them.
+        judges: n names of the trainings whose models made them; empty for the run's own.
         results: what the task reports.
     """
 
     split: str
     rows: NDArray[np.int64]
     outputs: Tensor
+    judges: tuple[str, ...]
     results: dict[str, Any]
 
 
@@ -155,4 +157,5 @@ def _judged(task: Task, prepared: Prepared, split: str, parts: Sequence[HeldOut]
         before = task.results(raw, targets, temperature=1.0, groups=grouped)
         results |= {key: before[key] for key in results if key.endswith("_before")}
         results["temperature"] = [one.temperature for one in parts]
-    return Judged(split, rows, scaled, results)
+    judges = tuple(one.member.name for one in parts for _ in one.member.held_out)
+    return Judged(split, rows, scaled, judges, results)

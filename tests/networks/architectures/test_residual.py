@@ -51,3 +51,24 @@ def test_a_block_without_residual_is_the_identity_on_rectified_maps():
 def test_it_takes_images_of_any_size(image_hw):
     network = ARCHITECTURES["residual"].create(2, channels=1, image_hw=image_hw, options={"depth": 8})
     assert network(torch.zeros(2, 1, *image_hw)).shape == (2, 2)
+
+
+@pytest.mark.parametrize(("depth", "parameters"), [(20, 269_722), (56, 853_018)])
+def test_the_plain_network_has_the_same_layers(depth, parameters):
+    with torch.device("meta"):
+        plain, whole = residual(depth=depth, shortcuts=False), residual(depth=depth)
+    assert sum(weight.numel() for weight in plain.parameters()) == parameters
+    assert {name: tensor.shape for name, tensor in plain.state_dict().items()} == {
+        name: tensor.shape for name, tensor in whole.state_dict().items()
+    }
+
+
+def test_a_plain_block_is_the_residual_one_without_its_input():
+    block = BasicBlock(4, 8, stride=2).eval()
+    plain = BasicBlock(4, 8, stride=2, shortcuts=False).eval()
+    plain.load_state_dict(block.state_dict())
+    maps = torch.rand(2, 4, 8, 8)
+    inner = block.norm1(block.conv1(maps)).relu()
+    alone = block.norm2(block.conv2(inner))
+    torch.testing.assert_close(plain(maps), alone.relu())
+    torch.testing.assert_close(block(maps), (alone + ShortcutA(2, 4)(maps)).relu())

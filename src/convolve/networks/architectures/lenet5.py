@@ -114,7 +114,7 @@ register_architecture(
         name="lenet5",
         build=lenet5,
         about="LeNet-5 for digits and other small grey images, with ReLU, max-pooling and batch normalisation; "
-        "options give the paper's own",
+        "options give the paper's own, of 60,000 parameters",
         source="LeCun et al., Proceedings of the IEEE 86, 1998",
         sides=tuple(_PADDING_BY_SIDE),
         smallest_side=28,

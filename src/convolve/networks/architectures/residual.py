@@ -29,21 +29,31 @@ class ShortcutA(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """relu(F(x) + shortcut(x)), F two 3 x 3 convolutions, each followed by batch normalisation."""
+    """relu(F(x) + shortcut(x)), F two 3 x 3 convolutions, each followed by batch normalisation.
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        stride: 1 or 2.
+        shortcuts: False leaves relu(F(x)), a block of a plain network.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int, shortcuts: bool = True) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
         same_shape = stride == 1 and inputs == outputs
-        self.shortcut: nn.Module = nn.Identity() if same_shape else ShortcutA(stride, outputs - inputs)
+        self.shortcut: nn.Module | None = None
+        if shortcuts:
+            self.shortcut = nn.Identity() if same_shape else ShortcutA(stride, outputs - inputs)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride))."""
-        residual = F.relu(self.norm1(self.conv1(maps)))
-        return F.relu(self.norm2(self.conv2(residual)) + self.shortcut(maps))
+        inner = F.relu(self.norm1(self.conv1(maps)))
+        outer: Tensor = self.norm2(self.conv2(inner))
+        return F.relu(outer if self.shortcut is None else outer + self.shortcut(maps))
 
 
 def _six_n_plus_two(depth: int) -> int:
@@ -59,6 +69,7 @@ def residual(
     image_hw: tuple[int, int],
     depth: Annotated[int, Field(ge=8, le=1202), AfterValidator(_six_n_plus_two)] = 20,
     width: Annotated[int, Field(ge=1)] = 16,
+    shortcuts: bool = True,
 ) -> Network:
     """Three stages of n blocks with shortcuts of option A, then the mean of each map.
 
@@ -70,6 +81,7 @@ def residual(
         image_hw: any size; the network does not depend on it.
         depth: 6n + 2 layers with weights: the first convolution, 2 in each of 3n blocks, the head.
         width: channels of the first stage; 16 in the paper.
+        shortcuts: False leaves them out: the plain network that the paper compares with, of as many parameters.
 
     Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2.
     """
@@ -80,7 +92,7 @@ def residual(
     for stage in range(3):
         maps = width * 2**stage
         for block in range(blocks):
-            stages.append(BasicBlock(inputs, maps, stride=2 if stage and not block else 1))
+            stages.append(BasicBlock(inputs, maps, stride=2 if stage and not block else 1, shortcuts=shortcuts))
             inputs = maps
     backbone = nn.Sequential(stem, stages, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     he_initialise(backbone)

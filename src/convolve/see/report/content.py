@@ -27,6 +27,42 @@ class Example:
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A confident mistake, and where the network saw what it answered.
+
+    Attributes:
+        name: of the image in its data set.
+        predicted: the answer.
+        truth: what would have been right.
+        probability: of the answer, calibrated, in [0, 1].
+        image: (H, W) or (H, W, C) uint8.
+        for_answer: (H, W, 3) uint8, the image with what speaks for the answer.
+        for_truth: the same for what would have been right; None where nothing can be asked about that.
+    """
+
+    name: str
+    predicted: str
+    truth: str
+    probability: float
+    image: NDArray[np.uint8]
+    for_answer: NDArray[np.uint8]
+    for_truth: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LooksAt:
+    """What the network looks at where it is wrong.
+
+    Attributes:
+        words: how the pictures were made and what they can and cannot tell; or why there are none.
+        mistakes: the most confident first; empty where there are none or nothing can be shown.
+    """
+
+    words: str
+    mistakes: Sequence[Evidence] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSummary:
     """The images that the run used.
@@ -136,6 +172,7 @@ class Report:
         members: the trainings of several folds or seeds; empty for one training.
         mistakes: wrong images, the surest first.
         uncertain: the images the network was least sure of, the least sure first.
+        looks_at: what it looked at in its surest mistakes; None where no image was judged.
         timings: what took how long, seconds.
         environment: what `convolve.run.environment` describes.
     """
@@ -158,5 +195,6 @@ class Report:
     members: Sequence[Member] = ()
     mistakes: Sequence[Example] = ()
     uncertain: Sequence[Example] = ()
+    looks_at: LooksAt | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convolve.see.box_drawing import BoxPicture
-from convolve.see.report.content import DataSummary, Member, Origin
+from convolve.see.report.content import DataSummary, LooksAt, Member, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class DetectionReport:
         random: images drawn without looking at how they fared.
         false_alarms: pieces of images (`see.box_drawing.cut_out`), the most confident first.
         missed: pieces of images around objects that were missed.
+        looks_at: what it looked at in its surest mistakes; None where no image was judged.
         timings: what took how long, seconds.
         environment: what `convolve.run.environment` describes.
     """
@@ -97,5 +98,6 @@ class DetectionReport:
     random: Sequence[BoxExample] = ()
     false_alarms: Sequence[BoxPicture] = ()
     missed: Sequence[BoxPicture] = ()
+    looks_at: LooksAt | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
+from convolve.see.report.depth_plot import depth_plot
 from convolve.see.report.numbers import counted, duration, percent, percent_range
 from convolve.see.report.svg import BLUE, GREY, ORANGE, chart_style, label, to_svg
 from convolve.see.report.template import write_page
@@ -33,9 +34,10 @@ def write_ladder(path: Path, results: Mapping[str, Any]) -> None:
         results=results,
         headline=headline(results),
         judged=counted(results["images"], _JUDGED[results["judged"]]),
-        columns=COLUMNS,
+        columns=columns(results),
         rows=table_rows(results),
         plot=_plot(results),
+        depth_plot=depth_plot(results) if of_networks(results) else None,
     )
 
 
@@ -62,8 +64,15 @@ def headline(results: Mapping[str, Any]) -> str:
     )
 
 
-COLUMNS = ("rung", "accuracy", "95 % interval", "time", "parameters trained", "peak memory")
-"""Of `table_rows`."""
+def of_networks(results: Mapping[str, Any]) -> bool:
+    """Whether the rungs are networks, which are told with their depth and cost."""
+    return all("depth" in row for row in results["rungs"])
+
+
+def columns(results: Mapping[str, Any]) -> list[str]:
+    """Of `table_rows`."""
+    cost = ["layers", "multiply-adds", "epochs", "last training loss"] if of_networks(results) else []
+    return ["rung", "accuracy", "95 % interval", "time", "parameters trained", *cost, "peak memory"]
 
 
 def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
@@ -75,9 +84,20 @@ def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
             percent_range(row["accuracy_ci95"]),
             duration(row["seconds"]),
             f"{row['trained_parameters']:,}",
+            *(_cost(row) if of_networks(results) else []),
             "not measured" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
         ]
         for row in results["rungs"]
+    ]
+
+
+def _cost(row: Mapping[str, Any]) -> list[str]:
+    loss = row["train_loss"]
+    return [
+        str(row["depth"]),
+        f"{row['multiply_adds'] / 1e6:,.1f} M",
+        str(row["epochs"]),
+        "" if loss is None else f"{loss:.3f}",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convolve.see.report.content import DataSummary, Member, Origin
+from convolve.see.report.content import DataSummary, LooksAt, Member, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class SegmentationReport:
         worst: images, the smallest mean IoU first.
         typical: images around the median mean IoU.
         uncertainty: where the entropy comes from, in words, for example "20 passes with dropout"; "" for one pass.
+        looks_at: what it looked at in its surest mistakes; None where no image was judged.
         timings: what took how long, seconds.
         environment: what `convolve.run.environment` describes.
     """
@@ -104,6 +105,7 @@ class SegmentationReport:
     members: Sequence[Member] = ()
     worst: Sequence[PixelExample] = ()
     typical: Sequence[PixelExample] = ()
+    looks_at: LooksAt | None = None
     uncertainty: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)

@@ -1,13 +1,34 @@
 """Optimisers by name; a recipe's `optimiser.options` are a builder's keyword-only parameters."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from convolve.registry import Registry
+
+
+class ClosureOptimiser(Optimizer, ABC):
+    """An optimiser that asks for the loss, at several places within a step, and differentiates it itself.
+
+    The training loop knows it by this class: it hands over a closure, and computes no gradients.
+    """
+
+    @abstractmethod
+    def step(self, closure: Callable[[], Tensor]) -> float:  # type: ignore[override]
+        """Change the parameters.
+
+        Args:
+            closure: the scalar loss at the parameters' present values, with the graph that it was computed by, but no
+                backward pass. Between two calls of one step nothing else may change: the same images, the same
+                dropout masks, no running statistics.
+
+        Returns:
+            The loss before the step, without any penalty.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

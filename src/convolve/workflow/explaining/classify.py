@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from convolve.data.dataset import Dataset, labels_of
+from convolve.data.dataset import Dataset, ImageArray, labels_of
 from convolve.data.pack import drop_broken, pack, prepare_image
 from convolve.data.reading import read_dataset
 from convolve.deploy.model import Model
@@ -58,8 +58,7 @@ class ClassifierExplainer:
     def ask(self, image: Path, pointed: Pointed, known: Known) -> Asked:
         """See `Explainer`."""
         pixels = prepare_image(image, self.model.preprocessing).pixels
-        values = torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32) / 255
-        question = Question(image=values, name=image.name, wanted=0)
+        question = self.question(pixels, image.name, wanted=0, truth=None)
         probabilities = answer(self._subject, question)
         classes = self.model.classes
         found = known(image)
@@ -71,6 +70,12 @@ class ClassifierExplainer:
             question=replace(question, wanted=wanted, truth=truth),
             answers=self.model.task.prediction(probabilities.tolist()),
         )
+
+    def question(self, pixels: ImageArray, name: str, *, wanted: int, truth: int | None) -> Question:
+        """The question that an image (H, W, C) uint8 asks that is fitted already."""
+        # A copy, since packs are read-only.
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).to(torch.float32) / 255
+        return Question(image=image, name=name, wanted=wanted, truth=truth)
 
     def gallery(self, dataset: Dataset, rows: Sequence[int], hashes: Sequence[str], progress: Progress) -> Gallery:
         """See `Explainer`."""

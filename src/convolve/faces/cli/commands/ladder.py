@@ -12,7 +12,8 @@ def ladder(
     name: Annotated[
         str,
         typer.Argument(
-            help="transfer (ways to begin); segment (masks: from scores to a map); detect (boxes: ways to find them)"
+            help="transfer (ways to begin); depth (networks from MLP to residual); segment (masks: from scores to a "
+            "map); detect (boxes: ways to find them)"
         ),
     ],
     source: Annotated[str, typer.Argument(help="images, or a recipe (.toml), or a first key=value")],
