@@ -4,7 +4,8 @@
 
 The network is what convolve trains by default: frozen features of several depths and a linear head, here fitted to 100
 cells of ELPV. convolve runs it with OpenVINO, once with an empty cache of converted networks and then as for a second
-image; Captum runs the same squares in torch, 16 at a time. Each way in a process of its own; medians over the rounds.
+image; Captum runs the same squares in torch, 16 at a time. Each way in a process of its own; medians over the rounds
+of seconds, and of processor seconds, which other work on the machine disturbs less.
 """
 
 import json
@@ -78,14 +79,15 @@ def ours(map_file: str) -> None:
     from convolve.see.inside.occlusion import choose_squares, occlude, occlusion_heat
 
     subject, images = subject_and_images("openvino")
-    squares, seconds = choose_squares((SIDE, SIDE)), []
-    for place, image in enumerate(images):
-        started = time.perf_counter()
+    squares = choose_squares((SIDE, SIDE))
+    measured: dict[str, float] = {"squares": len(squares), "side": squares.side}
+    for name, image in zip(("first", "second"), images, strict=True):
+        started, busy = time.perf_counter(), time.process_time()
         occluded = occlude(subject, image, squares)
-        seconds.append(time.perf_counter() - started)
-        if place == 0:
+        measured[name], measured[f"{name}_cpu"] = time.perf_counter() - started, time.process_time() - busy
+        if name == "first":
             torch.save(occlusion_heat(subject, occluded, 1), map_file)
-    print(json.dumps({"first": seconds[0], "second": seconds[1], "squares": len(squares), "side": squares.side}))
+    print(json.dumps(measured))
 
 
 def captums(map_file: str) -> None:
@@ -97,7 +99,7 @@ def captums(map_file: str) -> None:
 
     subject, images = subject_and_images("torch")
     squares = choose_squares((SIDE, SIDE))
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     with torch.inference_mode():
         falls = Occlusion(lambda batch: subject.probabilities(subject.logits(batch))).attribute(
             images[:1],
@@ -107,7 +109,7 @@ def captums(map_file: str) -> None:
             target=1,
             perturbations_per_eval=16,
         )
-    print(json.dumps({"seconds": time.perf_counter() - started}))
+    print(json.dumps({"captum": time.perf_counter() - started, "captum_cpu": time.process_time() - busy}))
     torch.save(falls[0, 0], map_file)
 
 
@@ -129,16 +131,21 @@ def main(rounds: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         own, other = Path(folder) / "own.pt", Path(folder) / "other.pt"
-        pairs = [(run("ours", own), run("captum", other)) for _ in range(rounds)]
+        rounds_measured = [run("ours", own) | run("captum", other) for _ in range(rounds)]
         maps = torch.load(own), torch.load(other)
+    median = {name: statistics.median(one[name] for one in rounds_measured) for name in rounds_measured[0]}
     # At the lower and right edges convolve's last squares are flush with the edge, Captum's are cut off by it.
-    inner = SIDE - int(pairs[0][0]["side"])
+    inner = SIDE - int(median["side"])
     difference = float((maps[0] - maps[1])[:inner, :inner].abs().max())
-    first, second = (statistics.median(mine[kind] for mine, _ in pairs) for kind in ("first", "second"))
-    captum = statistics.median(theirs["seconds"] for _, theirs in pairs)
-    print(f"{int(pairs[0][0]['squares'])} squares of {SIDE} x {SIDE} pixels, median of {rounds} rounds")
-    print(f"convolve: {first:.1f} s for a first image, {second:.1f} s for a second")
-    print(f"Captum:   {captum:.1f} s; {captum / first:.1f} and {captum / second:.1f} times as long")
+    print(f"{median['squares']:.0f} squares of {SIDE} x {SIDE} pixels, median of {rounds} rounds")
+    for name, words in (
+        ("first", "convolve, first image"),
+        ("second", "convolve, second image"),
+        ("captum", "Captum in torch"),
+    ):
+        ratio = median["captum_cpu"] / median[f"{name}_cpu"]
+        seconds = f"{median[name]:.1f} s, {median[f'{name}_cpu']:.1f} s of processors"
+        print(f"{words}: {seconds}; Captum takes {ratio:.1f} times the processors")
     print(f"maps differ by at most {difference:.1e}, of falls up to {float(maps[1].abs().max()):.3f}")
 
 

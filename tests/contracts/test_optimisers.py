@@ -5,7 +5,27 @@ import torch
 from torch import nn
 
 from convolve.registry import checked_options
-from convolve.training.optimisers import OPTIMISERS, parameter_groups
+from convolve.training.optimisers import OPTIMISERS, ClosureOptimiser, parameter_groups
+
+
+def descend(optimiser, weight, loss, rates):
+    """The weight after each step on a loss, however the optimiser wants to be told of it."""
+    trace = []
+    for rate in rates:
+        optimiser.param_groups[0]["lr"] = rate
+        if isinstance(optimiser, ClosureOptimiser):
+            before = float(loss(weight.detach()))
+            assert optimiser.step(lambda: loss(weight)) == before
+        else:
+            optimiser.zero_grad()
+            loss(weight).backward()
+            optimiser.step()
+        trace.append(float(weight.detach()))
+    return trace
+
+
+def bowl(weight):
+    return (weight**2).sum() / 2
 
 
 def steps(optimiser, weight, gradient_of, rates):
@@ -28,11 +48,30 @@ def one_weight(name, weight_decay=0.0, **options):
 class TestEveryOptimiser:
     def test_descends_a_bowl(self, name):
         weight, optimiser = one_weight(name)
-        assert abs(steps(optimiser, weight, lambda w: w, [0.05] * 200)[-1]) < 0.05
+        assert abs(descend(optimiser, weight, bowl, [0.05] * 200)[-1]) < 0.05
 
     def test_goes_nowhere_at_rate_zero(self, name):
         weight, optimiser = one_weight(name, weight_decay=0.5)
-        assert steps(optimiser, weight, lambda w: w, [0.0] * 3) == [1.0] * 3
+        assert descend(optimiser, weight, bowl, [0.0] * 3) == [1.0] * 3
+
+    def test_leaves_what_is_frozen(self, name):
+        moved, frozen = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2), requires_grad=False)
+        optimiser = OPTIMISERS[name].build([{"params": [moved, frozen], "weight_decay": 0.1}], 0.1)
+        if isinstance(optimiser, ClosureOptimiser):
+            optimiser.step(lambda: bowl(moved) + frozen.sum())
+        else:
+            bowl(moved).backward()
+            optimiser.step()
+        assert frozen.tolist() == [1, 1]
+        assert (moved < 1).all()
+
+    def test_its_state_is_tensors_by_parameter(self, name):
+        # What a checkpoint keeps; anything else would be lost to a training that goes on.
+        weight, optimiser = one_weight(name)
+        descend(optimiser, weight, bowl, [0.1] * 2)
+        moments = optimiser.state_dict()["state"]
+        assert set(moments) == {0}
+        assert all(isinstance(value, torch.Tensor) for value in moments[0].values())
 
     def test_its_options_have_defaults_that_pass_their_own_check(self, name):
         kind = OPTIMISERS[name]

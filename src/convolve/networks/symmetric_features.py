@@ -105,6 +105,6 @@ class SymmetricFeatures(nn.Module):
         Returns:
             (N, ..., h, w).
         """
-        copies = maps.unflatten(0, (len(_BACK[self.symmetry]), -1))
+        copies = maps.view(len(_BACK[self.symmetry]), -1, *maps.shape[1:])
         back = [move(copy) for move, copy in zip(_BACK[self.symmetry], copies, strict=True)]
         return torch.stack(back).mean(dim=0)

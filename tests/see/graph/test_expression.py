@@ -88,13 +88,15 @@ def test_every_operation_has_its_value_and_derivative(text, value, slope):
     ],
 )
 def test_nothing_else_is_allowed(text):
-    with pytest.raises(UserError, match="not allowed|is no expression|unknown function"):
+    with pytest.raises(UserError, match=r"not allowed|is no expression|unknown function"):
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["import os", "del a", "a += 1", "a = b = 1", "a: int = 1", "a; a", "a.b = 1", "def f(): 1"])
+@pytest.mark.parametrize(
+    "text", ["import os", "del a", "a += 1", "a = b = 1", "a: int = 1", "a; a", "a.b = 1", "def f(): 1"]
+)
 def test_statements_other_than_assignments_are_refused(text):
-    with pytest.raises(UserError, match="not of the form|is no expression"):
+    with pytest.raises(UserError, match=r"not of the form|is no expression"):
         parse(text)
 
 
@@ -102,20 +104,20 @@ def test_statements_other_than_assignments_are_refused(text):
     ("text", "words"),
     [
         ("", "empty"),
-        (" ; ", "empty|no expression"),
+        (" ; ", "empty"),
         ("1 + 2", "no names"),
         ("a" * 2000, "2,000 letters"),
         ("-" * 900 + "a", "within one another|too deep"),
         ("(" * 400 + "a" + ")" * 400, "is no expression"),
         ("a" * 100, "too long"),
         ("a\0", "is no expression"),
-        ("a ^ 2", "a ** 2"),
+        ("a ^ 2", r"written a \*\* 2"),
         ("lgo(a)", "Did you mean 'log'"),
         ("max(a)", "max takes 2 values, not 1"),
         ("exp = a", "'exp' is a function"),
         ("a * exp", "'exp' is a function"),
-        ("a = a + 1", "needs|no value|set after"),
-        ("b = a; b = a", "set after it was used or set before"),
+        ("a = a + 1", "used before it is set"),
+        ("b = a; b = a", "set twice"),
         ("1if a else 2", "is no expression"),
     ],
 )
@@ -164,9 +166,10 @@ def test_values_are_checked(values, words):
 @given(st.text(alphabet=string.printable + "∂é\u202e\ud7ff", max_size=60))
 def test_any_text_is_answered_in_words_or_with_numbers(text):
     try:
-        names = parse(text).names
-        graph = expression_graph(text, dict.fromkeys(names, 0.5))
+        graph = expression_graph(text, dict.fromkeys(parse(text).names, 0.5))
     except UserError as error:
-        assert len(str(error).splitlines()) <= 2
+        refusal = str(error)
     else:
-        assert all(math.isfinite(node.value) and math.isfinite(node.total) for node in graph.nodes)
+        refusal = ""
+        assert all(math.isfinite(number) for node in graph.nodes for number in (node.value, node.total))
+    assert len(refusal.splitlines()) <= 2

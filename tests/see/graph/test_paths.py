@@ -24,11 +24,11 @@ def test_nine_paths_take_nine_products_and_the_factored_form_one():
     edges = nine_paths((2, 3, 5, 7, 11, 13))
     summed, product = path_sum(edges, "X", "Z"), factored(edges, "X", "Z")
     assert summed.products == (14, 22, 26, 21, 33, 39, 35, 55, 65)
-    assert summed.formula == "α·δ + α·ε + α·ζ + β·δ + β·ε + β·ζ + γ·δ + γ·ε + γ·ζ"
+    assert summed.formula == "α·δ + α·ε + α·ζ + β·δ + β·ε + β·ζ + γ·δ + γ·ε + γ·ζ"  # noqa: RUF001
     assert summed.value == product.value == (2 + 3 + 5) * (7 + 11 + 13)
     assert (summed.operations.multiplications, summed.operations.additions) == (9, 8)
     assert (product.operations.multiplications, product.operations.additions) == (1, 4)
-    assert product_formula(edges, "X", "Z") == "(α + β + γ)(δ + ε + ζ)"
+    assert product_formula(edges, "X", "Z") == "(α + β + γ)(δ + ε + ζ)"  # noqa: RUF001
 
 
 @pytest.mark.parametrize(("count", "parallel"), [(1, 3), (2, 3), (5, 2), (40, 3)])
@@ -39,7 +39,7 @@ def test_paths_multiply_with_depth_and_edge_visits_add(count, parallel):
         multiplications=paths * (count - 1), additions=paths - 1, visits=paths * count
     )
     assert factored(edges, "0", str(count)).operations.visits == count * parallel
-    assert factored(edges, "0", str(count)).value == paths
+    assert factored(edges, "0", str(count)).value == float(paths)
 
 
 @st.composite
@@ -78,7 +78,9 @@ _TERMS = st.recursive(
     st.sampled_from(["a", "b", "c", "2", "0.5"]),
     lambda inner: st.one_of(
         st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda parts: f"({''.join(parts)})"),
-        st.tuples(st.sampled_from(["sin", "tanh", "sigmoid", "cos"]), inner).map(lambda parts: f"{parts[0]}({parts[1]})"),
+        st.tuples(st.sampled_from(["sin", "tanh", "sigmoid", "cos"]), inner).map(
+            lambda parts: f"{parts[0]}({parts[1]})"
+        ),
     ),
     max_leaves=8,
 )
@@ -89,7 +91,9 @@ def test_in_a_random_expression_the_sum_over_paths_is_autograds_total(text):
     graph = expression_graph(f"(a + b * c) * {text}", {"a": 0.7, "b": -1.3, "c": 0.4})
     for node in graph.nodes:
         if node.name != graph.output:
-            assert path_sum(graph.edges, node.name, graph.output).value == pytest.approx(node.total, abs=1e-12, rel=1e-9)
+            assert path_sum(graph.edges, node.name, graph.output).value == pytest.approx(
+                node.total, abs=1e-12, rel=1e-9
+            )
             assert factored(graph.edges, node.name, graph.output).value == pytest.approx(
                 node.total, abs=1e-12, rel=1e-9
             )

@@ -217,10 +217,3 @@ class TestRefusals:
 
         with pytest.raises(UserError, match="cannot be differentiated twice"):
             stepped(pooled, [1.0] * 16)
-
-    def test_frozen_parameters_stay(self):
-        moved, frozen = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2), requires_grad=False)
-        optimiser = BUILD([{"params": [moved, frozen]}], 1.0, **EXACT)
-        optimiser.step(lambda: ((moved - 2) ** 2 + frozen).sum())
-        assert moved.tolist() == pytest.approx([2, 2])
-        assert frozen.tolist() == [1, 1]

@@ -88,7 +88,8 @@ def computation_graph(
     """Run a function once in float64 and record what it computes.
 
     Every call of torch on something that depends on the inputs is a node; what torch does inside such a call is not
-    shown, and what is detached is a constant. Each partial derivative is autograd's of that call alone, each total autograd's of the whole.
+    shown, and what is detached is a constant. Each partial derivative is autograd's of that call alone, each total
+    autograd's of the whole.
 
     Args:
         function: of the inputs, by keyword -> its result, one number; or results by name, of which the last is the
@@ -125,7 +126,9 @@ def computation_graph(
         )
         for name, record, gradient in zip(names, recorder.records, gradients, strict=True)
     ]
-    edges = [edge for record, node in zip(recorder.records, nodes, strict=True) for edge in recorder.edges(record, node)]
+    edges = [
+        edge for record, node in zip(recorder.records, nodes, strict=True) for edge in recorder.edges(record, node)
+    ]
     graph = ComputationGraph(nodes=tuple(nodes), edges=tuple(edges), output=recorder.names[id(output)])
     _check_derivatives(graph)
     return graph
@@ -179,7 +182,9 @@ class _Recorder(TorchFunctionMode):
             if name:
                 self.names.setdefault(id(tensor), name)
         free = _free_names({*inputs, *named})
-        return [self.names.setdefault(id(record.tensor), "") or self._call(record, next(free)) for record in self.records]
+        return [
+            self.names.setdefault(id(record.tensor), "") or self._call(record, next(free)) for record in self.records
+        ]
 
     def _call(self, record: _Record, name: str) -> str:
         self.names[id(record.tensor)] = name

@@ -102,9 +102,7 @@ def _edge_texts(graph: ComputationGraph, edge: Edge) -> tuple[str, str]:
     return (f"‖{edge.name}‖ = {value}" if bars else f"{edge.name} = {value}"), value
 
 
-def _drawn(
-    cards: Sequence[_Card], edges: Sequence[Edge], description: str, texts: Sequence[tuple[str, str]]
-) -> Markup:
+def _drawn(cards: Sequence[_Card], edges: Sequence[Edge], description: str, texts: Sequence[tuple[str, str]]) -> Markup:
     if len(cards) > MOST_BOXES:
         raise UserError(f"the graph has {len(cards)} nodes, and at most {MOST_BOXES} are drawn", "Print it as text.")
     layout = lay_out({card.name: card.width for card in cards}, [(edge.source, edge.target) for edge in edges])
@@ -189,9 +187,7 @@ def _arrow(curve: _Curve) -> str:
         f"M{x:.1f} {y:.1f} L{back[0] - 3.5 * dy:.1f} {back[1] + 3.5 * dx:.1f} "
         f"L{back[0] + 3.5 * dy:.1f} {back[1] - 3.5 * dx:.1f} Z"
     )
-    return (
-        f'<path d="{path}" style="fill:none;stroke:{GREY};stroke-width:1.3"/><path d="{tip}" style="fill:{GREY}"/>'
-    )
+    return f'<path d="{path}" style="fill:none;stroke:{GREY};stroke-width:1.3"/><path d="{tip}" style="fill:{GREY}"/>'
 
 
 def _labels(

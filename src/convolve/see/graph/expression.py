@@ -132,15 +132,17 @@ def _assembled(statements: list[tuple[str, ast.expr]]) -> Expression:
     names: dict[str, None] = {}
     for name, formula in statements:
         used = _names_in(formula)
-        if name and (name in given or name in dict(steps) or name in names):
-            raise UserError(f"'{name}' is set after it was used or set before", "Give every value a name of its own.")
+        if name and name in (*given, *dict(steps), *names, *used):
+            raise UserError(f"'{name}' is set twice, or used before it is set", "Give every value a name of its own.")
         if name and not used and len(statements) > 1:
             given[name] = float(_Evaluation({}).of(formula))
             continue
         names.update(dict.fromkeys(word for word in used if word not in given and word not in dict(steps)))
         steps.append((name, formula))
     if not steps or not (names or given):
-        raise UserError("the expression has no names, so there is nothing to differentiate by", 'For example "a*a" a=3.')
+        raise UserError(
+            "the expression has no names, so there is nothing to differentiate by", 'For example "a*a" a=3.'
+        )
     return Expression(names=tuple(names), given=given, steps=tuple(steps))
 
 
@@ -151,7 +153,9 @@ def _names_in(formula: ast.expr) -> list[str]:
     while waiting:
         node, depth = waiting.pop()
         if depth > DEEPEST:
-            raise UserError(f"the expression has more than {DEEPEST} operations within one another", "Name parts of it.")
+            raise UserError(
+                f"the expression has more than {DEEPEST} operations within one another", "Name parts of it."
+            )
         if isinstance(node, ast.Name):
             _check_name(node.id)
             found[node.id] = None

@@ -72,7 +72,7 @@ def rail_lanes(inputs: Sequence[Sequence[int]]) -> list[int]:
     Args:
         inputs: of each row, the earlier rows that it takes.
     """
-    last = [number for number in range(len(inputs))]
+    last = list(range(len(inputs)))
     for number, sources in enumerate(inputs):
         for source in sources:
             last[source] = number

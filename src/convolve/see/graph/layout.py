@@ -126,7 +126,8 @@ def _apart(wished: Sequence[float], sizes: Sequence[float], width: float) -> lis
     room = (width - sum(sizes)) / max(len(sizes) - 1, 1)
     gap = min(max(room, _GAP), _WIDEST_GAP)
     needed = [(one + two) / 2 + gap for one, two in pairwise(sizes)]
-    from_left, from_right = [], []
+    from_left: list[float] = []
+    from_right: list[float] = []
     for number, wish in enumerate(wished):
         least = sizes[number] / 2 if number == 0 else from_left[-1] + needed[number - 1]
         from_left.append(max(wish, least))

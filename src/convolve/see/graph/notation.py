@@ -5,7 +5,16 @@ from typing import Any
 
 from torch import Tensor
 
-_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "truediv": "/", "true_divide": "/", "pow": "**", "matmul": "@"}
+_SIGNS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "truediv": "/",
+    "true_divide": "/",
+    "pow": "**",
+    "matmul": "@",
+}
 # The operand on the right comes first in these.
 _TURNED = {f"r{name}": sign for name, sign in _SIGNS.items()}
 _NAMES = {"clone": "copy", "maximum": "max", "minimum": "min", "getitem": "entry"}

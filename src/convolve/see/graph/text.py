@@ -4,7 +4,15 @@ from collections.abc import Iterator, Sequence
 
 from convolve.see.graph.computation import ComputationGraph, Node
 from convolve.see.graph.notation import number_text
-from convolve.see.graph.paths import Edge, Operations, factored, path_operations, path_sum, product_formula, reverse_mode
+from convolve.see.graph.paths import (
+    Edge,
+    Operations,
+    factored,
+    path_operations,
+    path_sum,
+    product_formula,
+    reverse_mode,
+)
 
 _MOST_PATHS_SHOWN = 12
 
@@ -45,11 +53,14 @@ def aligned(rows: Sequence[Sequence[str]], *, to_the_right: frozenset[int] = fro
 
 def _nodes(graph: ComputationGraph) -> Iterator[str]:
     rows = [("node", "value", f"d{graph.output}/d(node)")]
-    for node in graph.nodes:
-        rows.append((f"{node.name} = {node.text}" if node.text else node.name, _value(node), number_text(node.total)))
+    rows += [(_formula(node), _value(node), number_text(node.total)) for node in graph.nodes]
     yield from aligned(rows)
     if not graph.of_numbers:
         yield "(of tensors the shape and the Euclidean norm; of Jacobians the Frobenius norm)"
+
+
+def _formula(node: Node) -> str:
+    return f"{node.name} = {node.text}" if node.text else node.name
 
 
 def _value(node: Node) -> str:

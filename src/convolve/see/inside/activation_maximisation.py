@@ -56,7 +56,7 @@ def maximise(
         subject: what is looked into.
         wanted: N classes; with `layer`, N of its units.
         layer: with maps, a name within the subject's body.
-        steps: of AdamW, whose step does not depend on the scale of the logits.
+        steps: of AdamW.
         seed: of the noise and the moves.
         progress: told of every step.
 

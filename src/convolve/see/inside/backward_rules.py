@@ -16,9 +16,12 @@ class BackwardRule(TorchFunctionMode):
 
     | rule | what comes back is passed where |
     |---|---|
-    | gradient | the forward input is in the rising part: above 0 (and below 6, of ReLU6) |
+    | gradient | the forward input is above 0 (and below 6, of ReLU6) |
     | deconvnet | it is above 0 itself |
-    | guided | both |
+    | guided | it is, and so is the forward input |
+
+    The ceiling of ReLU6 closes the plain gradient only: a unit that has reached it is as active as can be, and guided
+    from there nothing would be left.
 
     All else has its own derivative. That of a convolution is the transposed kernels, that of maximum pooling is
     unpooling by the recorded switches, so with "deconvnet" this is the network of Zeiler and Fergus. Rectifiers are
@@ -73,22 +76,25 @@ class BackwardRule(TorchFunctionMode):
     ) -> Tensor:
         in_place = given.pop("inplace", False) or func in _IN_PLACE
         after = func(before.clone() if in_place else before, *rest, **given)
-        passed: Tensor = _Rectified.apply(after if self.rule == "guided" else before, after.detach())
+        passed: Tensor = _Rectified.apply(before, after.detach(), self.rule == "guided")
         # Code that rectifies in place may go on with the old name.
         return before.copy_(passed) if in_place else passed
 
 
 class _Rectified(torch.autograd.Function):
-    """The second tensor forward; backward, what is above 0 of the signal goes to the first."""
+    """The second tensor forward; backward, what is above 0 of the signal goes to the first, perhaps where that is."""
 
     @staticmethod
-    def forward(ctx: Any, _origin: Tensor, value: Tensor) -> Tensor:
-        return value.clone()
+    def forward(ctx: Any, _before: Tensor, after: Tensor, where_active: bool) -> Tensor:
+        ctx.where_active = where_active
+        ctx.save_for_backward(after > 0)
+        return after.clone()
 
     @staticmethod
-    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None]:
-        (signal,) = signals
-        return signal.clamp(min=0), None
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
+        (signal,), (active,) = signals, ctx.saved_tensors
+        passed = signal.clamp(min=0)
+        return passed * active if ctx.where_active else passed, None, None
 
 
 _IN_PLACE = frozenset({torch.relu_, Tensor.relu_})

@@ -149,6 +149,18 @@ def strongest_patches(
     return tuple(chosen)
 
 
+def has_switches(subject: Subject) -> bool:
+    """Whether there is maximum pooling, without whose switches a deconvnet's picture is the same for every image.
+
+    Springenberg, Dosovitskiy, Brox and Riedmiller, "Striving for simplicity", ICLR 2015 workshop, section 3.4.
+    """
+    image = torch.tensor(subject.fill)[:, None, None].expand(subject.channels, *subject.image_hw)[None]
+    mode = BackwardRule("deconvnet")
+    with torch.no_grad(), mode:
+        run_body(subject, subject.compute.images(image))
+    return mode.switches > 0
+
+
 def project(subject: Subject, gallery: Gallery, layer: str, unit: UnitPatches) -> Tensor:
     """(n, C, H, W) on the CPU: of each patch, what the unit answered to, by Zeiler and Fergus's deconvnet.
 

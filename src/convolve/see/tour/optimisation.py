@@ -57,7 +57,8 @@ def pooled_digits(count: int = 300) -> Tensor:
     """(N, 16) float64: scikit-learn's digits at 4 x 4 pixels, so small that a whole Hessian fits; mean 0 by pixel."""
     images = torch.from_numpy(load_digits().images[:count] / 16.0)
     pooled = nn.functional.avg_pool2d(images[:, None], 2).flatten(1)
-    return pooled - pooled.mean(0)
+    centred: Tensor = pooled - pooled.mean(0)
+    return centred
 
 
 def lowest_loss(images: Tensor) -> float:
@@ -80,7 +81,8 @@ def autoencoder_near_saddle(images: Tensor, seed: int) -> nn.Sequential:
 
 def reconstruction_loss(network: nn.Module, images: Tensor) -> Tensor:
     """Squared error, summed over pixels, mean over images."""
-    return (network(images) - images).square().sum(1).mean()
+    loss: Tensor = (network(images) - images).square().sum(1).mean()
+    return loss
 
 
 def descend_with_momentum(images: Tensor, seed: int, *, lr: float, steps: int, batch: int = 0) -> Descent:
@@ -113,7 +115,7 @@ def _portions(count: int, batch: int, seed: int) -> Iterator[Tensor]:
     epoch = 0
     while True:
         order = torch.from_numpy(numpy_generator(seed, "batches", epoch).permutation(count))
-        yield from order.split(batch)
+        yield from torch.split(order, batch)
         epoch += 1
 
 
@@ -147,13 +149,14 @@ def critical_points(images: Tensor) -> list[CriticalPoint]:
     """Of the auto-encoder without tanh, by error, lowest last: projections on some principal components.
 
     Which places have no slope is known only for this linear one: those that project on any components. Here on the
-    first q, and on the q after the first two, for q = 0, 1, ... K.
+    first q, and on the even q after the first two, for q = 0, 1, ... K.
 
     Source: Baldi and Hornik, 1989, facts 3 and 4.
     """
     _, components = torch.linalg.eigh(images.T @ images)
     ordered = components.flip(1).T
-    chosen = [ordered[first : first + count] for count in range(MIDDLE + 1) for first in ((0, 2) if count else (0,))]
+    chosen = [ordered[:count] for count in range(MIDDLE + 1)]
+    chosen += [ordered[2 : 2 + count] for count in range(2, MIDDLE + 1, 2)]
     points = [_at_projection(images, rows) for rows in chosen]
     return sorted(points, key=lambda point: -point.loss)
 

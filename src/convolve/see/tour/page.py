@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from convolve.progress import Progress
 from convolve.see.report.template import write_page
 from convolve.see.tour.topic import TOPICS, Section, Topic
@@ -39,11 +41,17 @@ def walk(topics: Sequence[Topic], *, seed: int, progress: Progress) -> list[Stop
         progress: told of every topic.
     """
     stops = []
-    for number, topic in enumerate(topics):
-        progress("touring", number, len(topics))
-        started = time.perf_counter()
-        section = topic.compute(seed)
-        stops.append(Stop(topic, section, time.perf_counter() - started))
+    threads = torch.get_num_threads()
+    # The networks are so small that threads wait for one another longer than they work.
+    torch.set_num_threads(1)
+    try:
+        for number, topic in enumerate(topics):
+            progress("touring", number, len(topics))
+            started = time.perf_counter()
+            section = topic.compute(seed)
+            stops.append(Stop(topic, section, time.perf_counter() - started))
+    finally:
+        torch.set_num_threads(threads)
     progress("touring", len(topics), len(topics))
     return stops
 

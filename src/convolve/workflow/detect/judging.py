@@ -24,12 +24,14 @@ class JudgedBoxes:
     Attributes:
         split: "test", or "out-of-fold" where every image is judged by the model of the fold it was held out from.
         rows: of the data set.
+        judges: the name of the training that each was held out from; "" for the run's own.
         detections: of each.
         results: what the task reports.
     """
 
     split: str
     rows: NDArray[np.int64]
+    judges: Sequence[str]
     detections: Sequence[Detections]
     results: dict[str, Any]
 
@@ -92,4 +94,5 @@ def _judged(prepared: PreparedBoxes, split: str, parts: Sequence[HeldOutBoxes]) 
     )
     threshold = float(np.mean([one.threshold for one in parts]))
     told = results_on(prepared.dataset, judgement, threshold=threshold)
-    return JudgedBoxes(split, judgement.rows, judgement.detections, told)
+    judges = [one.member.name for one in parts for _ in one.judgement.rows]
+    return JudgedBoxes(split, judgement.rows, judges, judgement.detections, told)

@@ -5,6 +5,7 @@ import io
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,14 @@ from convolve.recipe.schema import Recipe
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run
 from convolve.run.history import read_history
-from convolve.see.box_drawing import BoxPicture, Kind, cut_out
+from convolve.see.box_drawing import BoxMark, BoxPicture, Kind, cut_out
 from convolve.see.report.content import DataSummary, Member
 from convolve.see.report.detection_content import BoxExample, DetectionReport, DetectorFacts
 from convolve.see.report.detection_page import write_detection_report
 from convolve.workflow.build import recipe_weights
 from convolve.workflow.data import Member as Rows
 from convolve.workflow.detect.data import PreparedBoxes
+from convolve.workflow.detect.evidence import looks_at_boxes
 from convolve.workflow.detect.judging import JudgedBoxes, judge_boxes
 from convolve.workflow.detect.marks import marks_of
 from convolve.workflow.detect.planning import BoxPlan
@@ -71,6 +73,7 @@ def report_boxes(
             random=pictures.random() if pictures else (),
             false_alarms=pictures.pieces("false alarm") if pictures else (),
             missed=pictures.pieces("missed") if pictures else (),
+            looks_at=looks_at_boxes(run, prepared, judged[0], pictures.marks) if pictures else None,
             timings={"training": results["seconds"]},
             environment=run.read("environment"),
         ),
@@ -90,6 +93,15 @@ class _Pictures:
         self._judged = judged
         self._rows = judged.results["per_image"]
 
+    @cached_property
+    def marks(self) -> list[list[BoxMark]]:
+        """Of each image."""
+        classes, threshold = self._prepared.dataset.classes, self._judged.results["threshold"]
+        return [
+            marks_of(self._prepared.truth(int(row)), found, classes, threshold=threshold)
+            for row, found in zip(self._judged.rows, self._judged.detections, strict=True)
+        ]
+
     def worst(self) -> list[BoxExample]:
         """The smallest F1 first; images without any box are not among them."""
         scores = [2.0 if row["f1"] is None else row["f1"] for row in self._rows]
@@ -105,7 +117,7 @@ class _Pictures:
         found = [
             (place, number, mark.probability)
             for place in range(len(self._rows))
-            for number, mark in enumerate(self._marks(place))
+            for number, mark in enumerate(self.marks[place])
             if mark.kind == kind
         ]
         if all(probability is None for _, _, probability in found):
@@ -123,12 +135,7 @@ class _Pictures:
 
     def _picture(self, place: int) -> BoxPicture:
         sample = self._prepared.dataset.samples[int(self._judged.rows[place])]
-        return BoxPicture(sample.name, decode(sample.image, channels=3), tuple(self._marks(place)))
-
-    def _marks(self, place: int) -> Any:
-        truth = self._prepared.truth(int(self._judged.rows[place]))
-        classes, threshold = self._prepared.dataset.classes, self._judged.results["threshold"]
-        return marks_of(truth, self._judged.detections[place], classes, threshold=threshold)
+        return BoxPicture(sample.name, decode(sample.image, channels=3), tuple(self.marks[place]))
 
 
 def _write_predictions(run: Run, prepared: PreparedBoxes, judged: Sequence[JudgedBoxes]) -> None:

@@ -1,7 +1,7 @@
 """A detector to be explained: the question is what one of the boxes it found holds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import final
@@ -31,7 +31,7 @@ from convolve.workflow.detect.testing import with_classes
 from convolve.workflow.explaining.classify import check_classes
 from convolve.workflow.explaining.explainer import Asked, Known, Pointed
 
-_BACKGROUND = "background"
+BACKGROUND = "background"
 # Images are padded to multiples of it, as in training.
 _MULTIPLE = 32
 # From this overlap on, an annotated object is what a box found.
@@ -116,30 +116,43 @@ class DetectorExplainer:
         pixels = decode(image, channels=self.model.preprocessing.channels)
         found = self._found(image, pointed)
         number = (pointed.box or 1) - 1
-        factors = self.model.preprocessing.box_factors((pixels.shape[0], pixels.shape[1]))
-        corners = found.corners[number]
-        region = torch.from_numpy(corners * np.tile(factors, 2)).float()
-        padded = self._padded(self.model.preprocessing.resize(pixels))
-        label = int(found.labels[number])
-        subject = self._subject(padded, region, label)
-        classes = self.model.classes
-        left, top, right, bottom = corners.round().astype(int).tolist()
-        about = (
-            f"box {number + 1} of {len(found.labels)}, '{classes[label]}' with {found.probabilities[number]:.1%}, from "
-            f"{left}, {top} to {right}, {bottom}"
-        )
-        wanted = pointed.wanted or classes[label]
+        corners, label = found.corners[number], int(found.labels[number])
+        subject, question = self.box(pixels, image.name, corners, label)
+        wanted = pointed.wanted or self.model.classes[label]
         truth = self._truth(corners, pointed, known(image))
-        question = Question(
-            image=padded[0],
-            name=image.name,
+        probability = float(found.probabilities[number])
+        question = replace(
+            question,
             wanted=subject.classes.index(wanted),
             truth=subject.classes.index(truth) if truth in subject.classes else None,
-            about=about,
+            about=f"box {number + 1} of {len(found.labels)}, found with {probability:.1%}: {question.about}",
+        )
+        box = {"label": self.model.classes[label], "probability": probability, "box": corners.tolist()}
+        return Asked(subject=subject, question=question, answers={**box, "boxes": len(found.labels)})
+
+    def box(self, pixels: ImageArray, name: str, corners: NDArray[np.float64], label: int) -> tuple[Subject, Question]:
+        """The question what a box holds.
+
+        Args:
+            pixels: (H, W, C) uint8, the upright image.
+            name: of the image.
+            corners: (4,) left, top, right, bottom in its pixels.
+            label: the class that was found, an index of the model's.
+        """
+        factors = self.model.preprocessing.box_factors((pixels.shape[0], pixels.shape[1]))
+        region = torch.from_numpy(corners * np.tile(factors, 2)).float()
+        padded = self._padded(self.model.preprocessing.resize(pixels))
+        subject = self._subject(padded, region, label)
+        left, top, right, bottom = corners.round().astype(int).tolist()
+        found = self.model.classes[label]
+        question = Question(
+            image=padded[0],
+            name=name,
+            wanted=subject.classes.index(found),
+            about=f"'{found}' from {left}, {top} to {right}, {bottom}",
             inside=_inside(region, (padded.shape[2], padded.shape[3])),
         )
-        box = {"label": classes[label], "probability": float(found.probabilities[number]), "box": corners.tolist()}
-        return Asked(subject=subject, question=question, answers={**box, "boxes": len(found.labels)})
+        return subject, question
 
     def gallery(self, dataset: Dataset, rows: Sequence[int], hashes: Sequence[str], progress: Progress) -> Gallery:
         """See `Explainer`; of one size, padded to the right and below."""
@@ -183,7 +196,7 @@ class DetectorExplainer:
             overlaps = box_iou(torch.from_numpy(corners)[None].double(), boxes)[0]
             if float(overlaps.max()) >= _SAME_IOU:
                 return known.classes[objects[int(overlaps.argmax())].index]
-        return _BACKGROUND
+        return BACKGROUND
 
     def _subject(self, image: Tensor, region: Tensor, label: int) -> Subject:
         model, network = self.model, self.model.network
@@ -193,7 +206,7 @@ class DetectorExplainer:
             network=model.compute.place(answers).eval(),
             body=network,
             normalise=model.preprocessing.normalise,
-            classes=(_BACKGROUND, *model.classes) if softmax else model.classes,
+            classes=(BACKGROUND, *model.classes) if softmax else model.classes,
             several=not softmax,
             channels=model.preprocessing.channels,
             image_hw=(image.shape[2], image.shape[3]),

@@ -107,6 +107,40 @@ class SegmenterExplainer:
         window = self._window(image, pointed)
         return self._ask_patch(image, window, pointed) if self._of_patches else self._ask(image, window, pointed, known)
 
+    def mistake(self, image: Pixels, name: str, truth: NDArray[np.uint8]) -> tuple[Subject, Question, float] | None:
+        """The surest mistake in the middle of an image: the pixels of one class that were taken for another.
+
+        Args:
+            image: (H, W, C) pixels of the model's bands.
+            name: of it.
+            truth: (H, W) class indices, or `IGNORE`.
+
+        Returns:
+            The network, the question and the pixels' mean probability of what they were taken for; None if all is
+            right there, or where the network answers patch by patch.
+        """
+        if self._of_patches:
+            return None
+        window = self._read(image, None, (_MOST, _MOST))
+        probabilities = self._maps(window).softmax(dim=0)
+        sure, labels = probabilities.max(dim=0)
+        right = _seen(truth, window, labels)
+        count = len(self.model.classes)
+        wrong = (right != labels) & (right != IGNORE)
+        if not bool(wrong.any()):
+            return None
+        # The pair of classes that were confused on the most pixels, each counted by how sure the answer was.
+        pairs = (right * count + labels)[wrong]
+        taken_for = int(torch.bincount(pairs, weights=sure[wrong], minlength=count * count).argmax())
+        truth_index, wanted = divmod(taken_for, count)
+        inside = wrong & (right == truth_index) & (labels == wanted)
+        hw = (labels.shape[0], labels.shape[1])
+        about = f"pixels of '{self.model.classes[truth_index]}' that were taken for '{self.model.classes[wanted]}'"
+        question = Question(
+            image=window.image, name=name, wanted=wanted, truth=truth_index, about=about, inside=inside.numpy()
+        )
+        return self._subject(RegionLogits(self._network, inside), hw), question, float(sure[inside].mean())
+
     def gallery(self, dataset: Dataset, rows: Sequence[int], hashes: Sequence[str], progress: Progress) -> Gallery:
         """See `Explainer`; of each image its middle, of the side that the network was trained on."""
         images, names = [], []
@@ -156,9 +190,7 @@ class SegmenterExplainer:
         )
 
     def _ask(self, image: Path, window: _Window, pointed: Pointed, known: Known) -> Asked:
-        with torch.inference_mode():
-            maps = self._network(self.model.preprocessing.normalise(window.image[None]).to(self.model.compute.device))
-        labels = maps[0].float().cpu().argmax(dim=0)
+        labels = self._maps(window).argmax(dim=0)
         wanted, inside, about = self._region(window, pointed, labels)
         network = RegionLogits(self._network, inside)
         truth = self._truth(image, window, inside, pointed, known)
@@ -170,6 +202,13 @@ class SegmenterExplainer:
         hw = (window.image.shape[1], window.image.shape[2])
         answers = {"shares": dict(zip(classes, shares.tolist(), strict=True)), "asked_about": about}
         return Asked(subject=self._subject(network, hw), question=question, answers=answers)
+
+    def _maps(self, window: _Window) -> Tensor:
+        """(K, h, w) logits, as the temperature makes them."""
+        with torch.inference_mode():
+            maps = self._network(self.model.preprocessing.normalise(window.image[None]).to(self.model.compute.device))
+        logits: Tensor = maps[0].float().cpu() / self.model.temperature
+        return logits
 
     def _region(self, window: _Window, pointed: Pointed, labels: Tensor) -> tuple[int, Tensor, str]:
         """The class, the region (h, w) bool of the window, and the region in words."""
@@ -205,8 +244,7 @@ class SegmenterExplainer:
         if found is None or found.coding is None or not isinstance(found.samples[0].target, Mask):
             return None
         mask: NDArray[np.uint8] = decode_mask(found.samples[0].target, found.coding, hw=None).classes
-        part = torch.tensor(mask[window.top : window.top + window.height, window.left : window.left + window.width])
-        seen = F.interpolate(part[None, None].float(), size=inside.shape, mode="nearest-exact")[0, 0].long()
+        seen = _seen(mask, window, inside)
         counted = seen[inside]
         counted = counted[counted != IGNORE]
         return int(counted.mode().values) if len(counted) else None
@@ -279,3 +317,10 @@ def _of_hw(image: Tensor, hw: tuple[int, int]) -> Tensor:
     """(C, h, w) continued by its border, or cut, to (C, H, W)."""
     bottom, right = (max(0, new - old) for new, old in zip(hw, image.shape[1:], strict=True))
     return F.pad(image[None], (0, right, 0, bottom), mode="replicate")[0, :, : hw[0], : hw[1]]
+
+
+def _seen(mask: NDArray[np.uint8], window: _Window, like: Tensor) -> Tensor:
+    """(h, w) int64 classes of a window of a mask (H, W), at the resolution of a map (h, w)."""
+    part = torch.tensor(mask[window.top : window.top + window.height, window.left : window.left + window.width])
+    size = (like.shape[0], like.shape[1])
+    return F.interpolate(part[None, None].float(), size=size, mode="nearest-exact")[0, 0].long()

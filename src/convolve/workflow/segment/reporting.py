@@ -20,11 +20,14 @@ from convolve.recipe.file import write_recipe
 from convolve.run.files import write_atomically
 from convolve.run.folder import Run
 from convolve.run.history import read_history
-from convolve.see.report.content import DataSummary, Member
+from convolve.see.inside.subject import Question, Subject
+from convolve.see.report.content import DataSummary, LooksAt, Member
 from convolve.see.report.segmentation_content import PixelExample, PixelNetworkFacts, SegmentationReport
 from convolve.see.report.segmentation_page import write_segmentation_report
 from convolve.workflow.build import recipe_weights
 from convolve.workflow.data import Member as Rows
+from convolve.workflow.explaining.evidence import looks_at
+from convolve.workflow.explaining.segment import SegmenterExplainer
 from convolve.workflow.results import own_model
 from convolve.workflow.segment.data import PreparedMasks
 from convolve.workflow.segment.judging import JudgedMasks, judge_maps
@@ -43,7 +46,7 @@ def report_maps(
     own = own_model(held_out, "mean_iou")
     _write_predictions(run, prepared, judged)
     model = load_segmentation_model(run.model)
-    worst, typical = _examples(run, prepared, judged[0]) if judged else ([], [])
+    worst, typical, looks = _examples(run, prepared, judged[0]) if judged else ([], [], None)
     recipe, dataset = plan.recipe, prepared.dataset
     write_segmentation_report(
         run.report,
@@ -68,14 +71,17 @@ def report_maps(
             ],
             worst=worst,
             typical=typical,
+            looks_at=looks,
             timings={"training": results["seconds"]},
             environment=run.read("environment"),
         ),
     )
 
 
-def _examples(run: Run, prepared: PreparedMasks, judged: JudgedMasks) -> tuple[list[PixelExample], list[PixelExample]]:
-    """The worst images, and some around the median, each by the model that it was held out from."""
+def _examples(
+    run: Run, prepared: PreparedMasks, judged: JudgedMasks
+) -> tuple[list[PixelExample], list[PixelExample], LooksAt]:
+    """The worst images, some around the median, and what was looked at in the worst; each by its own judge."""
 
     @cache
     def model_of(judge: str) -> SegmentationModel:
@@ -100,7 +106,13 @@ def _examples(run: Run, prepared: PreparedMasks, judged: JudgedMasks) -> tuple[l
             mean_iou=found["mean_iou"],
         )
 
-    return [example(place) for place in worst], [example(place) for place in typical]
+    def mistake(place: int) -> tuple[Subject, Question, float] | None:
+        row, explainer = int(judged.rows[place]), SegmenterExplainer(model_of(judged.judges[place]))
+        return explainer.mistake(prepared.pack.image(row), scores[place]["name"], prepared.pack.mask(row))
+
+    asked = [found for place in worst if (found := mistake(place)) is not None]
+    looks = looks_at(sorted(asked, key=lambda one: -one[2]))
+    return [example(place) for place in worst], [example(place) for place in typical], looks
 
 
 def _rank(found: dict[str, Any]) -> float:

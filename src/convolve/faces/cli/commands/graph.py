@@ -8,6 +8,8 @@ from convolve.faces.cli.app import app
 from convolve.faces.cli.terminal import print_json, say
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from convolve.see.graph.computation import ComputationGraph
     from convolve.see.graph.layers import LayerGraph
 
@@ -23,9 +25,7 @@ def graph(
     size: Annotated[
         int | None, typer.Option(min=1, max=4096, help="side of a network's image; default: its own")
     ] = None,
-    channels: Annotated[
-        int | None, typer.Option(min=1, max=64, help="of a network's image; default: its own")
-    ] = None,
+    channels: Annotated[int | None, typer.Option(min=1, max=64, help="of a network's image; default: its own")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Show what is computed from what: an expression with its values and derivatives, or the layers of a network.
@@ -43,7 +43,9 @@ def graph(
         _show_expression(what, values or [], out, as_json=as_json)
         return
     if values:
-        raise UserError(f"{values[0]}: a network takes no values", "They are for expressions; name its image with --size.")
+        raise UserError(
+            f"{values[0]}: a network takes no values", "They are for expressions; name its image with --size."
+        )
     _show_layers(_layers(what, size, channels), out, as_json=as_json)
 
 
@@ -112,7 +114,7 @@ def _show_layers(found: "LayerGraph", out: Path | None, *, as_json: bool) -> Non
         print(layer_text(found))
 
 
-def _write(out: Path, svg: str) -> None:
+def _write(out: Path, svg: "Markup") -> None:
     from convolve.run.files import write_atomically
     from convolve.see.graph.drawing import standalone
 
@@ -149,8 +151,6 @@ def _layers_of_name(name: str, size: int | None, channels: int | None) -> "Layer
 
 
 def _layers_of_model(path: Path, size: int | None, channels: int | None) -> "LayerGraph":
-    from torch import nn
-
     from convolve.networks.detection.detector import Detector
     from convolve.see.graph.layers import layer_graph
     from convolve.workflow.testing import find_model
@@ -158,8 +158,12 @@ def _layers_of_model(path: Path, size: int | None, channels: int | None) -> "Lay
     model = find_model(path)
     own_hw = getattr(model.preprocessing, "image_hw", (_MODEL_SIDE, _MODEL_SIDE))
     image_hw = (size, size) if size else own_hw
-    network: nn.Module = model.network
-    if isinstance(network, Detector) and network.dense is not None:
-        # Which boxes a detector finds depends on values; what it computes of every place does not.
-        network = network.dense
-    return layer_graph(network, channels=channels or model.preprocessing.channels, image_hw=image_hw)
+    channels = channels or model.preprocessing.channels
+    if not isinstance(model.network, Detector):
+        return layer_graph(model.network, channels=channels, image_hw=image_hw)
+    # Which boxes a detector finds depends on values; what it computes of every place, or of every region, does not.
+    layers = layer_graph(model.network.dense, channels=channels, image_hw=image_hw)
+    if len(layers.rows) > 1 or model.network.region_head is None:
+        return layers
+    side = size or _LIBRARY_SIDE
+    return layer_graph(model.network.region_head, channels=channels, image_hw=(side, side))

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from convolve.see.inside.contact_sheet import contact_sheet, in_colours, sized
 from convolve.see.inside.gallery import Gallery, needed_gallery
-from convolve.see.inside.heat import stretched
 from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
 from convolve.see.inside.layers import MapLayer, check_unit, find_layer
 from convolve.see.inside.panel import Panel, Picture
+from convolve.see.inside.projection_pictures import signal_picture
 from convolve.see.inside.strongest_patches import (
     Patch,
     Responses,
     UnitPatches,
     cut,
+    has_switches,
     project,
     responses,
     strongest_patches,
@@ -28,7 +29,7 @@ from convolve.see.inside.subject import Subject
 from convolve.see.inside.unit_maps import stage_ends
 
 _MOST_IMAGES = 2000
-_SIDE, _COLUMNS = 72, 3
+_SIDE, _COLUMNS = 96, 3
 
 
 def _run(
@@ -44,13 +45,14 @@ def _run(
         subject: with maps.
         look: the gallery; the layer and its units.
         at_most: units of a layer, where none are asked for.
-        projections: beside each patch, its deconvnet projection.
+        projections: beside each patch, its deconvnet projection, where there is maximum pooling.
     """
     gallery = needed_gallery(look.gallery, "strongest-patches")
     layers = _layers(subject, look)
     for asked in look.units:
         check_unit(layers[-1], asked)
     rows = gallery.rows(_MOST_IMAGES)
+    projected = projections and has_switches(subject)
     pictures: list[Picture] = []
     numbers: dict[str, object] = {}
     quiet: list[str] = []
@@ -61,14 +63,22 @@ def _run(
             look.progress(f"drawing patches of {found.layer.name}", number + 1, len(chosen))
             if unit.patches:
                 name = f"{len(numbers) + 1}-unit-{unit.unit}"
-                pictures.append(_picture(subject, gallery, found, unit, name, projections=projections))
+                pictures.append(_picture(subject, gallery, found, unit, name, projected=projected))
             else:
                 quiet.append(f"unit {unit.unit} of '{found.layer.name}' is not active on any of {len(rows)} images")
         numbers[found.layer.name] = _numbers(gallery, found, chosen)
     return Panel(
         title="Strongest patches",
-        words=_words(gallery, rows, layers, quiet, asked=bool(look.units), projections=projections),
+        words=_words(
+            gallery,
+            rows,
+            layers,
+            quiet,
+            asked=bool(look.units),
+            beside=_beside(wished=projections, projected=projected),
+        ),
         pictures=pictures,
+        columns=2 if projected else 4,
         numbers={"images": len(rows), "layers": numbers},
         source="Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013, figure 2",
     )
@@ -84,11 +94,11 @@ def _layers(subject: Subject, look: Look) -> tuple[MapLayer, ...]:
 
 
 def _picture(
-    subject: Subject, gallery: Gallery, found: Responses, unit: UnitPatches, name: str, *, projections: bool
+    subject: Subject, gallery: Gallery, found: Responses, unit: UnitPatches, name: str, *, projected: bool
 ) -> Picture:
     patches = [sized(in_colours(cut(gallery.pixels(patch.row), patch.window)), _SIDE) for patch in unit.patches]
     sheets = [contact_sheet(patches, _COLUMNS)]
-    if projections:
+    if projected:
         signals = project(subject, gallery, found.layer.name, unit)
         tiles = [_tile(signal, patch) for signal, patch in zip(signals, unit.patches, strict=True)]
         sheets.append(contact_sheet(tiles, _COLUMNS))
@@ -103,7 +113,8 @@ def _picture(
 
 def _tile(signal: Tensor, patch: Patch) -> NDArray[np.uint8]:
     window = patch.window
-    return sized(in_colours(stretched(signal[:, window.top : window.bottom, window.left : window.right])), _SIDE)
+    seen = signal[:, window.top : window.bottom, window.left : window.right]
+    return sized(signal_picture(seen), _SIDE)
 
 
 def _truths(gallery: Gallery, patches: Sequence[Patch]) -> str:
@@ -140,19 +151,29 @@ def _words(
     quiet: Sequence[str],
     *,
     asked: bool,
-    projections: bool,
+    beside: str,
 ) -> str:
     images = f"all {len(rows)} images" if len(rows) == len(gallery) else f"{len(rows)} of {len(gallery)} images"
     names = " and ".join(f"'{layer.name}'" for layer in layers)
     known = any(gallery.truth(row) for row in rows)
     criterion = "whose answers tell the classes apart most" if known else "whose answers vary most"
     which = "the units asked for" if asked else f"the units {criterion}"
-    beside = " Beside them, what of each the unit answers to: its deconvnet projection." if projections else ""
     silence = f" Not shown: {'; '.join(quiet)}." if quiet else ""
     return (
         f"Of layer {names}, {which}: the patches of {images} to which each answers most strongly, at most one an "
         f"image. A patch is all that the unit can see.{beside}{silence}"
     )
+
+
+def _beside(*, wished: bool, projected: bool) -> str:
+    if projected:
+        return " Beside them, what of each the unit answers to: its deconvnet projection."
+    if wished:
+        return (
+            " No deconvnet projections stand beside them: the network has no maximum pooling, without whose switches "
+            "they are the same for every image."
+        )
+    return ""
 
 
 INSTRUMENTS.add(

@@ -67,12 +67,15 @@ def trained(seed: int, images: Tensor, labels: Tensor) -> nn.Sequential:
         network = small_network()
     optimiser = torch.optim.AdamW(network.parameters())
     batches = [
-        rows for _ in range(_EPOCHS) for rows in torch.from_numpy(generator.permutation(len(images))).split(_BATCH)
+        rows
+        for _ in range(_EPOCHS)
+        for rows in torch.split(torch.from_numpy(generator.permutation(len(images))), _BATCH)
     ]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK, total_steps=len(batches))
     for chosen in batches:
         optimiser.zero_grad()
-        F.cross_entropy(network(normalised(images[chosen])), labels[chosen]).backward()
+        loss = F.cross_entropy(network(normalised(images[chosen])), labels[chosen])
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return network.eval()
@@ -143,7 +146,7 @@ def _maps_figure(subject: Subject, question: Question) -> Figure:
         grid[0, 0].imshow(question.picture)
         for row, look in zip(grid, looks, strict=True):
             for axes, one in zip(row[1:], look.maps, strict=True):
-                axes.imshow(one, cmap="inferno", vmin=0, vmax=look.largest)
+                axes.imshow(one.numpy(), cmap="inferno", vmin=0, vmax=look.largest)
         svg = themed(chart, "a digit and the maps that two layers give of it")
     named = "; ".join(f"{one.layer.map_hw[0]} x {one.layer.map_hw[1]}" for one in looks)
     return Figure(

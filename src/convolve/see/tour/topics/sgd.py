@@ -118,7 +118,7 @@ def _compute(seed: int) -> Section:
     data = _data(seed)
     paths = {
         "plain": _descend(data, seed),
-        "momentum 0.9": _descend(data, seed, momentum=_MOMENTUM, lr=_LR / 4),
+        "momentum 0.9": _descend(data, seed, momentum=_MOMENTUM, lr=_LR / 10),
         f"plain, penalty {_PENALTY:g}": _descend(data, seed, penalty=_PENALTY),
     }
     batches = {size: _descend(data, seed, batch=size) for size in (1, 10, _EXAMPLES)}
@@ -155,7 +155,7 @@ def _paths_figure(data: _Data, paths: dict[str, list[Place]]) -> Figure:
     return Figure(
         svg=svg,
         caption=f"Logistic regression on {_EXAMPLES} examples, {_STEPS} steps of {_BATCH} each; learning rate {_LR:g}, "
-        "with momentum a quarter of it. The penalty λ/2 |W|² pulls towards 0; its gradient is λ W. Written as λ |W|² "
+        "with momentum a tenth of it. The penalty λ/2 |W|² pulls towards 0; its gradient is λ W. Written as λ |W|² "
         "it would be 2 λ W: weight_decay here, in PyTorch and in Caffe is the λ of the first.",
     )
 
@@ -203,8 +203,8 @@ TOPICS.add(
         order=60,
         title="Mini-batch SGD",
         idea="Each step goes down the gradient of a few examples' loss: noisy, but many steps for the price of one "
-        "over all. Momentum averages the steps, so that they add up along a valley and cancel across it; a penalty on the "
-        "weights keeps them small.",
+        "over all. Momentum averages the steps, so that they add up along a valley and cancel across it; a penalty on "
+        "the weights keeps them small.",
         code="convolve train digits start=scratch optimiser=sgd optimiser.options.momentum=0.9 "
         "optimiser.weight_decay=5e-4 train.batch_size=32 epochs=5",
         source="Bottou, Large-scale machine learning with stochastic gradient descent, COMPSTAT 2010; "

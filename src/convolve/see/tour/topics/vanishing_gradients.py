@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
+from matplotlib.ticker import FuncFormatter
 from torch import nn
 
 from convolve.randomness import torch_randomness
@@ -46,25 +46,26 @@ _KINDS = (
 
 
 def _gradient_norms(kind: _Kind, *, batch_norm: bool, seed: int) -> list[float]:
-    """The length of the loss's gradient in each hidden layer's weights, first layer first."""
+    """The length of the loss's gradient in the outputs of each hidden layer, first layer first."""
     with torch_randomness(seed, "vanishing gradients"):
-        widths = [_UNITS] * (DEPTH + 1)
-        layers: list[nn.Module] = []
-        weights = []
-        for inputs, outputs in pairwise(widths):
-            linear = nn.Linear(inputs, outputs)
-            kind.initialise(linear.weight)
-            nn.init.zeros_(linear.bias)
-            weights.append(linear.weight)
-            layers += [linear, *([nn.BatchNorm1d(outputs)] if batch_norm else []), kind.activation()]
-        output = nn.Linear(_UNITS, _CLASSES)
-        _glorot(output.weight)
         # Products of 20 small factors are below float32's range.
-        network = nn.Sequential(*layers, output).double()
-        images = torch.randn(_IMAGES, _UNITS, dtype=torch.float64)
+        outputs = torch.randn(_IMAGES, _UNITS, dtype=torch.float64)
         targets = torch.randint(_CLASSES, (_IMAGES,))
-    loss = nn.functional.cross_entropy(network(images), targets)
-    return [float(gradient.norm()) for gradient in torch.autograd.grad(loss, weights)]
+        of_layers = []
+        for _ in range(DEPTH):
+            outputs = _layer(kind, batch_norm=batch_norm)(outputs)
+            of_layers.append(outputs)
+        last = nn.Linear(_UNITS, _CLASSES).double()
+        _glorot(last.weight)
+    loss = nn.functional.cross_entropy(last(outputs), targets)
+    return [float(gradient.norm()) for gradient in torch.autograd.grad(loss, of_layers)]
+
+
+def _layer(kind: _Kind, *, batch_norm: bool) -> nn.Module:
+    linear = nn.Linear(_UNITS, _UNITS)
+    kind.initialise(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, *([nn.BatchNorm1d(_UNITS)] if batch_norm else []), kind.activation()).double()
 
 
 def _compute(seed: int) -> Section:
@@ -73,17 +74,11 @@ def _compute(seed: int) -> Section:
         for batch_norm in (False, True)
     }
     figures = tuple(_figure(norms[batch_norm], batch_norm=batch_norm) for batch_norm in norms)
-    rows = [
-        [
-            kind.name,
-            *(f"{norms[batch_norm][kind.name][0] / norms[batch_norm][kind.name][-1]:.1e}" for batch_norm in norms),
-        ]
-        for kind in _KINDS
-    ]
+    shares = {kind.name: [of[kind.name][0] / of[kind.name][-1] for of in norms.values()] for kind in _KINDS}
     table = Table(
         columns=("hidden layers", "plain", "batch norm"),
-        rows=rows,
-        caption=f"Gradient in the first layer's weights over that in layer {DEPTH}'s.",
+        rows=[[name, *(f"{share:.1e}" for share in pair)] for name, pair in shares.items()],
+        caption=f"Length of the gradient in the first layer's outputs over that in layer {DEPTH}'s.",
     )
     numbers = {
         "depth": DEPTH,
@@ -111,16 +106,20 @@ def _figure(norms: dict[str, list[float]], *, batch_norm: bool) -> Figure:
             last = norms["sigmoid, Glorot"][-1]
             bound = [last * _SIGMOID_SLOPE ** (DEPTH - layer) for layer in range(1, DEPTH + 1)]
             axes.semilogy(range(1, DEPTH + 1), bound, ":", color=GREY, label="a factor of ¼ a layer")
-        axes.set(xlabel=f"hidden layer of {DEPTH}", ylabel="gradient of weights", xticks=(1, 5, 10, 15, 20))
+        axes.set(xlabel=f"hidden layer of {DEPTH}", ylabel="gradient", xticks=(1, 5, 10, 15, 20))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
         axes.set_title(words, color=INK, fontsize=10)
         chart.legend(loc="outside lower left", ncols=2)
         svg = themed(chart, f"length of the gradient by layer at initialisation, {words}")
     caption = (
-        "The same networks with batch norm before each activation: the scale of the weights no longer matters."
+        "The same with batch norm before each activation: the scale of the initial weights no longer matters, He's and "
+        "the small ones give one curve. A ReLU network's gradient now grows by about sqrt(π / (π - 1)) = 1.21 a layer "
+        "towards the input (Yang et al., ICLR 2019), at initialisation."
         if batch_norm
-        else f"Length of the gradient in each layer's weights before training: {DEPTH} layers of {_UNITS} units, "
-        f"{_IMAGES} inputs of N(0, 1). Sigmoid's slope is at most ¼, so ten layers leave 0.25^10 = "
-        f"{_SIGMOID_SLOPE**10:.1e} of it, times the weights; He's weights keep a ReLU network's gradient."
+        else f"Length of the loss's gradient in each layer's outputs before training: {DEPTH} layers of {_UNITS} "
+        f"units, {_IMAGES} inputs of N(0, 1). Sigmoid's slope is at most ¼, so ten layers leave 0.25^10 = "
+        f"{_SIGMOID_SLOPE**10:.1e} of it, times the weights; He's weights keep a ReLU network's gradient, small ones "
+        "lose it."
     )
     return Figure(svg=svg, caption=caption)
 
