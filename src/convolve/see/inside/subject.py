@@ -85,7 +85,7 @@ class Question:
 
     @property
     def picture(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8, the image as a person sees it; of more than three bands the first three, of two the first."""
+        """(H, W, 3) uint8, the image as a person sees it; of more than three bands the first three."""
         bands = self.image[:3] if len(self.image) >= 3 else self.image[:1]
         pixels = (bands.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))

@@ -116,7 +116,7 @@ def window_of(field: Field | None, place: tuple[int, int], image_hw: tuple[int, 
         return Window(0, 0, *image_hw)
     low, high = ([end[axis] + place[axis] * field.jump[axis] for axis in (0, 1)] for end in (field.low, field.high))
     top, left = (max(0, start) for start in low)
-    bottom, right = (min(side, end + 2) for side, end in zip(image_hw, high, strict=True))
+    bottom, right = (min(side, end + 1) for side, end in zip(image_hw, high, strict=True))
     return Window(top, left, bottom, right)
 
 

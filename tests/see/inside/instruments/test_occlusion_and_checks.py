@@ -75,7 +75,7 @@ def test_head_without_gradient_leaves_its_parts_out():
     assert not {"speakers", "change_rms"} & set(panel.numbers)
     assert "squares_that_flip" in panel.numbers
     assert set(look("faithfulness", subject, small_question()).numbers["areas"]) == {"occlusion"}
-    assert look("occlusion", subject, small_question()).numbers["positions"] == 22 * 22
+    assert look("occlusion", subject, small_question()).numbers["positions"] == 21 * 21
     with pytest.raises(UserError, match="gradient"):
         look("sanity", subject, small_question())
 

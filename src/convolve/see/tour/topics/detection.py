@@ -36,7 +36,7 @@ _SCHEME = (
     ("one stage", (Part("network once,\nwhole image"), Part("classes and boxes\nat every place", new=True))),
 )
 PUBLISHED = (("R-CNN", 66.0, 47.0), ("Fast R-CNN", 66.9, 0.32), ("Faster R-CNN", 69.9, 0.198))
-"""(name, mAP on VOC 2007 in percent, seconds an image) with VGG-16 on a K40; Fast R-CNN's without its proposals."""
+"""(name, mAP on VOC 2007 in percent, seconds an image) with VGG-16 on a K40; the first two without proposals."""
 
 
 def _compute(_seed: int) -> Section:
@@ -58,8 +58,8 @@ def _compute(_seed: int) -> Section:
     table = Table(
         columns=("published", "mAP, VOC 2007", "an image"),
         rows=rows,
-        caption="The papers' figures, VGG-16 on an Nvidia K40; Fast R-CNN's time is without its proposals, which take "
-        f"1.5 s more. With ten minutes of training our own faster reached {BCCD_FASTER.rungs[0].quality:g} %: "
+        caption="The papers' figures, VGG-16 on an Nvidia K40; the first two times are without selective search, "
+        f"which takes 1.5 s more. After ten minutes our own faster reached {BCCD_FASTER.rungs[0].quality:g} %: "
         f"{BCCD_FASTER.words()}",
     )
     return Section(figures=(scheme, _bars()), tables=(table,), numbers=numbers)
