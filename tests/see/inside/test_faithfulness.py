@@ -56,6 +56,9 @@ def test_both_ends_of_the_curves():
     assert float(deleted.probabilities[-1]) == pytest.approx(probability(torch.full((3, 24, 24), 0.5)), abs=1e-6)
     assert float(inserted.probabilities[0]) == pytest.approx(probability(blurred(question.image)), abs=1e-6)
     assert float(inserted.probabilities[-1]) == pytest.approx(whole, abs=1e-6)
+    onto_fill = insertion(subject, question, heat, onto="fill").probabilities
+    assert float(onto_fill[0]) == pytest.approx(float(deleted.probabilities[-1]), abs=1e-6)
+    assert float(onto_fill[-1]) == pytest.approx(whole, abs=1e-6)
 
 
 def test_blurred_keeps_the_mean_and_loses_what_is_small():
@@ -64,7 +67,7 @@ def test_blurred_keeps_the_mean_and_loses_what_is_small():
     assert soft.shape == image.shape
     torch.testing.assert_close(soft.mean(), image.mean(), atol=0.01, rtol=0)
     assert float(soft.std()) < 0.3 * float(image.std())
-    assert blurred(torch.rand(1, 2, 30)).shape == (1, 2, 30)
+    assert blurred(image[:1, :2]).shape == (1, 2, 24)
 
 
 @pytest.mark.parametrize("steps", [0, 577])
@@ -73,13 +76,13 @@ def test_steps_that_cannot_be(steps):
         deletion(small_subject(), small_question(), torch.zeros(24, 24), steps=steps)
 
 
-def beats_random(subject, question, heat, *, cell):
+def beats_random(subject, question, heat, *, cell, onto="blur"):
     """(deletion's area below, insertion's above) the median of 10 random orders."""
     hw = tuple(question.image.shape[1:])
     random = [random_heat(hw, cell=cell, key=("test", number)) for number in range(10)]
     lower = np.median([deletion(subject, question, order).area for order in random])
-    upper = np.median([insertion(subject, question, order).area for order in random])
-    return deletion(subject, question, heat).area < lower, insertion(subject, question, heat).area > upper
+    upper = np.median([insertion(subject, question, order, onto=onto).area for order in random])
+    return deletion(subject, question, heat).area < lower, insertion(subject, question, heat, onto=onto).area > upper
 
 
 def test_maps_of_the_synthetic_question_beat_random():
@@ -99,7 +102,8 @@ def test_maps_of_a_trained_network_beat_random(kind):
             heat = occlusion_heat(subject, occluded, question.wanted)
         else:
             heat = grad_cam(subject, question.image[None], torch.tensor([question.wanted]))[0]
-        assert beats_random(subject, question, heat, cell=3) == (True, True), question.name
+        # Blurred, red is still red.
+        assert beats_random(subject, question, heat, cell=3, onto="fill") == (True, True), question.name
 
 
 def test_a_map_upside_down_is_worse_than_random():

@@ -12,6 +12,7 @@ from convolve.errors import UserError
 from convolve.networks.architectures.mlp import mlp
 from convolve.networks.joined_features import JoinedFeatures
 from convolve.networks.symmetric_features import SymmetricFeatures
+from convolve.randomness import torch_randomness
 from convolve.see.inside import many_passes
 from convolve.see.inside.layers import captured
 from convolve.see.inside.occlusion import (
@@ -154,12 +155,14 @@ def test_unknown_layer():
 
 
 def test_network_without_maps_and_with_several_answers():
-    network = mlp(3, channels=1, image_hw=(24, 24), hidden=(5,)).eval()
+    with torch_randomness("small mlp"):
+        network = mlp(3, channels=1, image_hw=(24, 24), hidden=(20,)).eval()
     subject = replace(small_subject(channels=1), network=network, body=network.backbone, several=True)
     question = small_question(channels=1)
     occluded = occlude(subject, question.image, choose_squares((24, 24), side=6, stride=6))
     assert occluded.activation is None
     expected = captums(subject, question.image, 1, 6, 6, 0.5)
+    assert float(expected.abs().max()) > 1e-4
     torch.testing.assert_close(occlusion_heat(subject, occluded, 1), expected.float(), atol=1e-5, rtol=0)
 
 

@@ -4,6 +4,7 @@ Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanation of Bla
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,7 +16,10 @@ from convolve.see.inside.heat import resized
 from convolve.see.inside.many_passes import Passes, many_passes
 from convolve.see.inside.subject import Question, Subject
 
-# Of the shorter side. Half as much leaves a coloured square of 7 of 24 pixels visible: nothing is left to insert.
+Onto: TypeAlias = Literal["blur", "fill"]
+"""What insertion begins with: the image without what is small, or nothing but the subject's fill."""
+
+# Of the shorter side.
 _BLUR = 1 / 8
 
 
@@ -47,29 +51,37 @@ def deletion(
     Raises:
         UserError: fewer than 1 step, or more than the image has pixels.
     """
-    nothing = torch.tensor(subject.fill)[:, None, None].expand_as(question.image)
-    return _curve(subject, question, heat, steps, start=question.image, end=nothing, run=run)
+    return _curve(subject, question, heat, steps, start=question.image, end=_nothing(subject, question), run=run)
 
 
 def insertion(
-    subject: Subject, question: Question, heat: Tensor, *, steps: int = 20, run: Passes | None = None
+    subject: Subject,
+    question: Question,
+    heat: Tensor,
+    *,
+    steps: int = 20,
+    onto: Onto = "blur",
+    run: Passes | None = None,
 ) -> Curve:
-    """Give the pixels of a blurred image their sharpness back, the hottest first; high areas are good.
+    """Put the pixels of the image, the hottest first, onto a blurred one; high areas are good.
 
-    The blur is Gaussian, of a standard deviation of 1/8 of the shorter side: an image of one colour with sharp
-    pixels would have edges that no image has. (The authors' program blurs by 5 pixels of 224, within 11 x 11.)
+    The blur is Gaussian, of a standard deviation of 1/8 of the shorter side: pixels on an image of one colour make
+    edges that no image has. (The authors' program blurs by 5 pixels of 224, within 11 x 11.) Where colour alone
+    decides, the blurred image gives the answer already, and only one of one colour leaves anything to insert.
 
     Args:
         subject: what is asked.
         question: the image and the class.
         heat: (h, w) of any size, much = matters; brought to the image's size.
         steps: in equal shares of the pixels.
+        onto: what to begin with.
         run: what runs the subject's network, where many curves are drawn; None = made for this one.
 
     Raises:
         UserError: fewer than 1 step, or more than the image has pixels.
     """
-    return _curve(subject, question, heat, steps, start=blurred(question.image), end=question.image, run=run)
+    start = blurred(question.image) if onto == "blur" else _nothing(subject, question)
+    return _curve(subject, question, heat, steps, start=start, end=question.image, run=run)
 
 
 def blurred(image: Tensor) -> Tensor:
@@ -96,6 +108,10 @@ def random_heat(image_hw: tuple[int, int], *, cell: int, key: tuple[int | str, .
     coarse = tuple(max(2, round(length / cell)) for length in image_hw)
     values = numpy_generator("random heat", *key).random(coarse)
     return resized(torch.from_numpy(values), image_hw)
+
+
+def _nothing(subject: Subject, question: Question) -> Tensor:
+    return torch.tensor(subject.fill)[:, None, None].expand_as(question.image)
 
 
 def _curve(

@@ -26,7 +26,7 @@ class SaddleFreeNewton(ClosureOptimiser):
     a subspace; there the Hessian's eigenvalues are made positive, and steps -(|H| + damping)^-1 g are taken, each with
     the damping of a small grid that lowers the loss most. A step that would raise the loss of its batch is not taken.
     The penalty weight_decay/2 |W|^2 is part of the loss, so that curvature counts it. With 20 vectors, two inner steps
-    and 6 dampings a step costs 44 backward passes and 13 forward.
+    and 6 dampings a step costs 44 backward passes and 15 forward.
 
     Where the gradient is zero, the subspace begins with a random vector, drawn from torch's generator, and the first
     move goes along the most negative curvature found. A symmetry that gradient and Hessian share (hidden units that are

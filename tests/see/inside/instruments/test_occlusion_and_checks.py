@@ -9,6 +9,7 @@ from torch import nn
 
 from convolve.errors import UserError
 from convolve.networks.architectures.mlp import mlp
+from convolve.randomness import torch_randomness
 from convolve.registry import checked_options
 from convolve.see.inside.instruments import INSTRUMENTS, Look
 from see.inside.subjects import red_and_green_question, small_body, small_question, small_subject
@@ -22,6 +23,11 @@ class Steps(nn.Module):
 
     def forward(self, features):
         return (features[:, :3] > 0).float().detach()
+
+
+def small_mlp():
+    with torch_randomness("small mlp"):
+        return mlp(3, channels=1, image_hw=(24, 24), hidden=(20,)).eval()
 
 
 def look(name, subject, question, **options):
@@ -48,7 +54,7 @@ def test_panels_say_and_show_the_same_twice(name, channels):
 
 @pytest.mark.parametrize("name", ["occlusion", "faithfulness", "what-it-needed"])
 def test_network_without_maps(name):
-    network = mlp(3, channels=1, image_hw=(24, 24), hidden=(5,)).eval()
+    network = small_mlp()
     subject = replace(small_subject(channels=1), network=network, body=network.backbone)
     panel = look(name, subject, small_question(channels=1))
     if name == "faithfulness":
@@ -61,7 +67,7 @@ def test_network_without_maps(name):
 
 
 def test_sanity_needs_maps():
-    network = mlp(3, channels=1, image_hw=(24, 24), hidden=(5,)).eval()
+    network = small_mlp()
     subject = replace(small_subject(channels=1), network=network, body=network.backbone)
     with pytest.raises(UserError, match="no convolution"):
         look("sanity", subject, small_question(channels=1))
@@ -113,6 +119,8 @@ def test_verdict_of_a_trained_network_is_better_than_random():
     panel = look("faithfulness", trained_subject(), asked(1)[0])
     assert "The map of occlusion is better than random by both." in panel.words
     assert "The map of Grad-CAM is better than random by both." in panel.words
+    # Blurred, red is still red.
+    assert panel.numbers["onto"] == "fill"
 
 
 def test_verdict_where_nothing_matters():

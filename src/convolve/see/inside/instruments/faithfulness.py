@@ -13,16 +13,16 @@ from pydantic import Field
 from torch import Tensor
 
 from convolve.errors import UserError
-from convolve.see.inside.faithfulness import Curve, deletion, insertion, random_heat
+from convolve.see.inside.faithfulness import Curve, Onto, blurred, deletion, insertion, random_heat
 from convolve.see.inside.grad_cam import grad_cam
 from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
-from convolve.see.inside.many_passes import many_passes
+from convolve.see.inside.many_passes import Passes, many_passes
 from convolve.see.inside.occlusion import choose_squares, occlude, occlusion_heat
 from convolve.see.inside.panel import Panel
 from convolve.see.inside.subject import Question, Subject
 from convolve.see.report.svg import BLUE, GREY, ORANGE, chart_style, to_svg
 
-# Of the whole image's probability: what a blurred image may have, if insertion is to show anything.
+# Of the whole image's probability: what a blurred image may have at most, if inserting is to show anything.
 _MOSTLY = 0.8
 _COLOURS = (BLUE, ORANGE)
 
@@ -64,24 +64,22 @@ def faithfulness_panel(
         orders[f"random {number}"] = random_heat(image_hw, cell=squares.side, key=(look.seed, number))
     passes = 2 * (steps + 1) * len(orders)
     run = many_passes(subject, question.image, passes=passes, progress=look.progress)
+    onto, beginning = _beginning(subject, question, run)
     curves: dict[str, _Curves] = {}
     for done, (name, heat) in enumerate(orders.items(), start=1):
         curves[name] = _Curves(
             deletion(subject, question, heat, steps=steps, run=run),
-            insertion(subject, question, heat, steps=steps, run=run),
+            insertion(subject, question, heat, steps=steps, onto=onto, run=run),
         )
         look.progress("deleting and inserting", done, len(orders))
     random = [curve for name, curve in curves.items() if name not in heats]
-    ends = random[0].inserted.probabilities[[0, -1]]
-    if float(ends[0]) > _MOSTLY * float(ends[1]):
-        remark += f" Insertion says little here: blurred, the image has probability {float(ends[0]):.3f} already."
     found = {name: curves[name] for name in heats}
     return Panel(
         title="Are the maps right? Deletion and insertion",
         words=(
             f"Deletion takes the pixels away that a map names, the hottest first, and watches the probability of "
-            f"'{subject.classes[question.wanted]}': the sooner it falls, the better the map. Insertion begins with a "
-            "blurred image and gives them their sharpness back: the sooner it rises, the better. "
+            f"'{subject.classes[question.wanted]}': the sooner it falls, the better the map. Insertion puts them onto "
+            f"{beginning}: the sooner it rises, the better. "
             f"{' '.join(_verdict(name, curve, random) for name, curve in found.items())}{remark}"
         ),
         charts=[_chart(found, random, subject.classes[question.wanted])],
@@ -96,6 +94,7 @@ def faithfulness_panel(
                 "insertion": [curve.inserted.area for curve in random],
             },
             "steps": steps,
+            "onto": onto,
         },
         source="Petsiuk, Das and Saenko, RISE, BMVC 2018, section 4.1",
     )
@@ -111,6 +110,15 @@ INSTRUMENTS.add(
         run=faithfulness_panel,
     ),
 )
+
+
+def _beginning(subject: Subject, question: Question, run: Passes) -> tuple[Onto, str]:
+    """What insertion begins with, and that in words."""
+    images = torch.stack([blurred(question.image), question.image])
+    soft, sharp = subject.probabilities(run(images))[:, question.wanted].tolist()
+    if soft > _MOSTLY * sharp:
+        return "fill", f"a plain colour (the blurred image has probability {soft:.3f} already)"
+    return "blur", "the blurred image"
 
 
 def _beaten(curve: _Curves, random: list[_Curves]) -> tuple[int, int]:
@@ -156,7 +164,7 @@ def _chart(found: Mapping[str, _Curves], random: list[_Curves], wanted: str) -> 
         _draw(left, {name: curve.deleted for name, curve in found.items()}, [curve.deleted for curve in random])
         _draw(right, {name: curve.inserted for name, curve in found.items()}, [curve.inserted for curve in random])
         left.set(title="deletion", xlabel="share of the pixels taken away", ylabel="probability", ylim=(-0.02, 1.02))
-        right.set(title="insertion", xlabel="share of the pixels made sharp")
+        right.set(title="insertion", xlabel="share of the pixels put back")
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         return to_svg(figure, f"probability of {wanted} while pixels are taken away, and while they are given back")
