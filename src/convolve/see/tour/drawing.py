@@ -13,7 +13,7 @@ from convolve.see.report.svg import BLUE, GREEN, GREY, ORANGE, chart_style, to_s
 WIDTH = 4.6
 """Inches: the widest that a chart may be, so that its letters can still be read on a telephone."""
 
-INK, PURPLE, LINE = "#111111", "#CC79A7", "#E4E4E4"
+INK, PURPLE, LINE, GROUND = "#111111", "#CC79A7", "#E4E4E4", "#FEFEFE"
 
 _STYLE: Any = {
     "font.size": 10,
@@ -28,6 +28,7 @@ _VARIABLES = {
     INK: "--ink",
     GREY: "--soft",
     LINE: "--line",
+    GROUND: "--ground",
     BLUE: "--blue",
     ORANGE: "--orange",
     GREEN: "--green",
@@ -39,7 +40,7 @@ _VARIABLES = {
 def tour_style(name: str) -> Iterator[None]:
     """How charts of the tour look; inside, figures are made and turned into SVG by `themed`.
 
-    Draw with the colours INK, GREY, LINE, PURPLE of this module and BLUE, ORANGE, GREEN of `convolve.see.report.svg`,
+    Draw with the colours INK, LINE, PURPLE, GROUND of this module and BLUE, ORANGE, GREEN, GREY of `convolve.see.report.svg`,
     at most `WIDTH` inches wide; others are not changed on dark ground.
 
     Args:

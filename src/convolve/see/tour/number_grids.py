@@ -57,5 +57,5 @@ def draw_numbers(
         place, (down, across) = (window.column, window.row), window.hw
         axes.add_patch(Rectangle(place, across, down, facecolor="none", edgecolor=window.colour, linewidth=1.8))
     for row, column in np.argwhere(~np.isnan(matrix)):
-        number = f"{matrix[row, column]:g}"
+        number = "¼" if matrix[row, column] == 0.25 else f"{matrix[row, column]:g}"
         axes.text(column + 0.5, row + 0.5, number, ha="center", va="center", fontsize=size, color=INK)

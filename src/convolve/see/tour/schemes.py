@@ -55,7 +55,7 @@ def draw_scheme(name: str, rows: Sequence[tuple[str, Sequence[Part]]], *, descri
                     alpha=0.22,
                 )
                 axes.add_patch(box)
-                axes.text(left + width / 2, middle, part.words, fontsize=8, color=INK, ha="center", va="center")
+                axes.text(left + width / 2, middle, part.words, fontsize=8.5, color=INK, ha="center", va="center")
                 if place:
                     arrow = {"arrowstyle": "->", "color": GREY, "linewidth": 1.0}
                     axes.annotate("", (left - 0.02, middle), (left - 0.2, middle), arrowprops=arrow)

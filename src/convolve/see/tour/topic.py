@@ -1,5 +1,6 @@
 """A topic of the tour: one idea, computed live."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from convolve.registry import Registry
+
+
+# A number with what may follow it (2.2e-16, 14.8 %, 41 s, 32 x 32), but no words.
+_NUMBER = re.compile(r"[-\u2212]?\d(?!.*[^\W\d_]{2})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,18 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether a column's cells are numbers, most of them: such columns are flush right.
+
+        The first column is not: it names the rows.
+        """
+        cells = [[row[place] for row in self.rows if row[place]] for place in range(len(self.columns))]
+        return [
+            place > 0 and 2 * sum(_NUMBER.match(cell) is not None for cell in column) > len(column)
+            for place, column in enumerate(cells)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

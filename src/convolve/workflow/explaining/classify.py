@@ -23,7 +23,7 @@ from convolve.run.folder import Run
 from convolve.see.inside.gallery import Gallery
 from convolve.see.inside.subject import Question, Subject, answer
 from convolve.tasks.classify.several_labels import SeveralLabels
-from convolve.workflow.explaining.explainer import Asked, Known, Pointed
+from convolve.workflow.explaining.explainer import Asked, Known, Pointed, fast
 from convolve.workflow.planning import read_plan
 from convolve.workflow.testing import with_classes
 
@@ -105,7 +105,7 @@ class ClassifierExplainer:
             channels=preprocessing.channels,
             image_hw=preprocessing.image_hw,
             fill=tuple(value / 255 for value in preprocessing.fill),
-            compute=model.compute,
+            compute=fast(model.compute),
             **moved,
         )
 

@@ -29,7 +29,7 @@ from convolve.workflow.data import open_data
 from convolve.workflow.detect.planning import read_box_plan
 from convolve.workflow.detect.testing import with_classes
 from convolve.workflow.explaining.classify import check_classes
-from convolve.workflow.explaining.explainer import Asked, Known, Pointed
+from convolve.workflow.explaining.explainer import Asked, Known, Pointed, fast
 
 BACKGROUND = "background"
 # Images are padded to multiples of it, as in training.
@@ -211,7 +211,7 @@ class DetectorExplainer:
             channels=model.preprocessing.channels,
             image_hw=(image.shape[2], image.shape[3]),
             fill=model.preprocessing.fill,
-            compute=model.compute,
+            compute=fast(model.compute),
         )
 
     def _padded(self, seen: ImageArray) -> Tensor:

@@ -11,6 +11,7 @@ from convolve.recipe.schema import Recipe
 from convolve.run.folder import Run
 from convolve.see.inside.gallery import Gallery
 from convolve.see.inside.subject import Question, Subject
+from convolve.training.compute import Compute, choose_engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +105,8 @@ class Explainer(Protocol):
 def nothing_known(image: Path) -> Dataset | None:
     """Of images that are in no data set."""
     return None
+
+
+def fast(compute: Compute) -> Compute:
+    """The same with the fastest engine at hand, for instruments that ask a network hundreds of times."""
+    return compute.model_copy(update={"engine": choose_engine("auto", compute.device)})

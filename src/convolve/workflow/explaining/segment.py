@@ -28,7 +28,7 @@ from convolve.see.inside.gallery import Gallery
 from convolve.see.inside.subject import Question, Subject
 from convolve.workflow.data import open_data
 from convolve.workflow.explaining.classify import check_classes
-from convolve.workflow.explaining.explainer import Asked, Known, Pointed
+from convolve.workflow.explaining.explainer import Asked, Known, Pointed, fast
 from convolve.workflow.segment.planning import read_map_plan
 from convolve.workflow.segment.testing import with_classes
 
@@ -186,7 +186,7 @@ class SegmenterExplainer:
             channels=model.preprocessing.channels,
             image_hw=image_hw,
             fill=model.preprocessing.fill,
-            compute=model.compute,
+            compute=fast(model.compute),
         )
 
     def _ask(self, image: Path, window: _Window, pointed: Pointed, known: Known) -> Asked:

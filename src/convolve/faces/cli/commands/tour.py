@@ -1,9 +1,11 @@
 import shlex
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from convolve.errors import UserError
 from convolve.faces.cli.app import app
 from convolve.faces.cli.terminal import print_json, print_table, progress_bar
 
@@ -28,6 +30,7 @@ def tour(
     if as_list:
         _print_list(as_json=as_json)
         return
+    _check_page(out)
     # In the order of the page, once each, whatever was typed.
     wanted = {TOPICS[name].name for name in topics or TOPICS}
     chosen = [topic for topic in all_topics() if topic.name in wanted]
@@ -41,6 +44,19 @@ def tour(
         return
     print_table(["topic", "seconds"], [[stop.topic.name, f"{stop.seconds:.1f}"] for stop in stops])
     print(f"page: {out}")
+
+
+def _check_page(out: Path) -> None:
+    """Before a minute of work, not after it."""
+    try:
+        if out.is_dir():
+            raise UserError(f"--out {out}: that is a folder", f"Name the page, for example {out / 'tour.html'}.")
+        if not out.absolute().parent.is_dir():
+            raise UserError(f"--out {out}: there is no folder {out.parent}")
+        with tempfile.NamedTemporaryFile(dir=out.absolute().parent, prefix=f".{out.name}."):
+            pass
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written: {error.strerror}", "Give another place.") from error
 
 
 def _print_list(*, as_json: bool) -> None:

@@ -34,7 +34,7 @@ _SLANT = 0.25
 _GAP = 9.0
 _LABEL = 28.0
 """Least distance from one block to the next, so that their numbers do not touch."""
-_ROOM = 62.0
+_ROOM = 68.0
 """Above and below the blocks of a network, for its name and its numbers."""
 _ACROSS = 520.0
 """Width of the drawing, in pixels of maps."""
@@ -90,7 +90,7 @@ def _draw(axes: Axes, sizes: list[MapSize], middle: float) -> None:
         lid = [(left, top), (right, top), (right + slant, top + slant), (left + slant, top + slant)]
         for corners, alpha in ((face, 0.7), (lid, 0.15)):
             axes.add_patch(Polygon(corners, closed=True, facecolor=BLUE, alpha=alpha, linewidth=0))
-        axes.text(left, low - 3, f"{size.side}\n{size.maps}", fontsize=7, color=INK, va="top", linespacing=1.0)
+        axes.text(left, low - 3, f"{size.side}\n{size.maps}", fontsize=8.5, color=INK, va="top", linespacing=1.0)
         left += max(length + slant + _GAP, _LABEL)
 
 

@@ -64,13 +64,14 @@ def shift_error(seed: int, *, side: int = 12, shift: int = 2) -> float:
 
 def _worked_example(result: Tensor) -> Figure:
     with tour_style("convolution-example"):
-        chart = Chart(figsize=(WIDTH, 1.75), layout="constrained")
+        chart = Chart(figsize=(WIDTH, 2.1), layout="constrained")
         f_axes, w_axes, g_axes = chart.subplots(1, 3, width_ratios=[4, 3, 4])
         draw_numbers(f_axes, IMAGE, title="f", windows=[Window(0, 0, (3, 3), BLUE)])
         draw_numbers(w_axes, SYMMETRIC, title="w", windows=[Window(0, 0, (3, 3), ORANGE)])
         draw_numbers(g_axes, result, title="g", windows=[Window(1, 1, (1, 1), BLUE)], size=9)
         products = [f"{pixel:g}·{weight:g}" for pixel, weight in zip(_window().ravel(), SYMMETRIC.ravel(), strict=True)]
-        chart.supxlabel(f"{' + '.join(products)} = {result[1, 1]:g}", fontsize=8, color=INK)
+        rows = [" + ".join(products[start : start + 3]) for start in (0, 3, 6)]
+        chart.supxlabel(" +\n".join(rows) + f" = {result[1, 1]:g}", fontsize=9, color=INK)
         svg = themed(chart, "a 4 x 4 image, a 3 x 3 kernel and the 4 x 4 result of convolving them")
     return Figure(
         svg=svg,
@@ -107,8 +108,7 @@ def _locality() -> tuple[Figure, list[int]]:
             name = f"{layers} layer{'s' if layers > 1 else ''}: {int(units.sum())}"
             first, last = units.nonzero().amin(dim=0).tolist(), units.nonzero().amax(dim=0).tolist()
             mark = Window(first[0], first[1], (last[0] - first[0] + 1, last[1] - first[1] + 1), BLUE)
-            shown = torch.where(units, 1.0, torch.nan)
-            draw_numbers(axes, shown, title=name, windows=[mark], size=7)
+            draw_numbers(axes, torch.full(units.shape, torch.nan), title=name, windows=[mark])
         svg = themed(chart, "which of 9 x 9 units change with the middle pixel, after one, two and three layers")
     counts = [int(units.sum()) for units in reached]
     caption = (
@@ -183,8 +183,8 @@ TOPICS.add(
         idea="A small kernel of weights is laid over every place of the image, and what it covers is multiplied and "
         "summed. Each unit sees only its neighbourhood and all share the same few weights, so a pattern is found "
         "wherever it is, in images of any size.",
-        code="torch.nn.functional.conv2d(torch.arange(1., 17).view(1, 1, 4, 4), "
-        "torch.tensor([[[[1., 2, 1], [2, 4, 2], [1, 2, 1]]]]), padding=1)",
+        code="import torch; print(torch.nn.functional.conv2d(torch.arange(1., 17).view(1, 1, 4, 4), "
+        "torch.tensor([[[[1., 2, 1], [2, 4, 2], [1, 2, 1]]]]), padding=1))",
         source="LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86 (1998), section II",
         compute=_compute,
     ),

@@ -74,10 +74,10 @@ def _bars() -> Figure:
         bars = times.barh(
             [place - 0.2 for place in places], [r.seconds or 0 for r in DETECTION.rungs], 0.38, color=BLUE
         )
-        times.bar_label(bars, [_words(r.seconds) for r in DETECTION.rungs], padding=3, fontsize=8, color=INK)
+        times.bar_label(bars, [_words(r.seconds) for r in DETECTION.rungs], padding=3, fontsize=8.5, color=INK)
         given = [r.proposal_seconds or 0 for r in DETECTION.rungs]
         bars = times.barh([place + 0.2 for place in places], given, 0.38, color=GREY)
-        times.bar_label(bars, [_words(r.proposal_seconds) for r in DETECTION.rungs], padding=3, fontsize=8, color=INK)
+        times.bar_label(bars, [_words(r.proposal_seconds) for r in DETECTION.rungs], padding=3, fontsize=8.5, color=INK)
         times.set_xscale("log")
         times.set_xlim(0.003, 300)
         times.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
@@ -86,7 +86,7 @@ def _bars() -> Figure:
         times.invert_yaxis()
         times.set_xlabel("seconds an image")
         bars = qualities.barh(places, [r.quality for r in DETECTION.rungs], 0.5, color=ORANGE)
-        qualities.bar_label(bars, fmt="%g", padding=3, fontsize=8, color=INK)
+        qualities.bar_label(bars, fmt="%g", padding=3, fontsize=8.5, color=INK)
         qualities.set_xlim(0, 105)
         qualities.set_xlabel("mAP@.5, %")
         for axes in (times, qualities):

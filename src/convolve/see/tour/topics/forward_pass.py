@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convolve.see.report.svg import BLUE, GREY, ORANGE
-from convolve.see.tour.drawing import INK, WIDTH, themed, tour_style
+from convolve.see.tour.drawing import GROUND, INK, WIDTH, themed, tour_style
 from convolve.see.tour.topic import TOPICS, Figure, Section, Table, Topic
 
 UNITS = (784, 800, 800, 10)
@@ -136,7 +136,7 @@ def _small(numbers: dict[str, Any]) -> Figure:
                     )  # fmt: skip
         for column, spots in zip(columns, places, strict=True):
             for value, (x, y) in zip(column, spots, strict=True):
-                axes.scatter([x], [y], s=620, facecolor="none", edgecolor=GREY, zorder=3)
+                axes.scatter([x], [y], s=620, facecolor=GROUND, edgecolor=GREY, zorder=3)
                 axes.text(x, y, f"{value:g}", ha="center", va="center", zorder=4)
         for k, name in enumerate(("x", "h(1) = relu(a(1))", "logits a(2)")):
             axes.text(k, 1.5, name, ha="center", va="bottom")

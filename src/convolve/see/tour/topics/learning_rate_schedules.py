@@ -93,7 +93,7 @@ def _figure(whose: str, rates: Mapping[str, Sequence[float]], caption: str) -> F
         for (name, values), colour, line in zip(rates.items(), _COLOURS, _LINES, strict=False):
             axes.plot(range(STEPS), values, color=colour, linestyle=line, label=name)
         axes.set(xlim=(0, STEPS), ylim=(0, None), xlabel="step", ylabel="learning rate")
-        chart.legend(loc="outside upper left", ncols=4)
+        chart.legend(loc="outside upper left", ncols=4, columnspacing=1, handlelength=1.5)
         svg = themed(chart, f"learning rate by step for {', '.join(rates)}")
     return Figure(svg=svg, caption=caption)
 

@@ -68,7 +68,7 @@ def _backward_figure(gradients: dict[str, Tensor]) -> Figure:
         draw_numbers(cells[0], PEAKED, title="input", windows=[Window(2, 2, (1, 1), ORANGE)], size=9)
         for axes, (name, gradient) in zip(cells[1:], gradients.items(), strict=True):
             marks = [Window(int(r), int(c), (1, 1), ORANGE) for r, c in gradient.nonzero().tolist()]
-            draw_numbers(axes, gradient, title=f"back from {name}", windows=marks, size=8)
+            draw_numbers(axes, gradient, title=f"back from {name}", windows=marks, size=8.5)
         svg = themed(chart, "the gradient at each pixel, behind maximum and mean pooling")
     return Figure(
         svg=svg,
@@ -118,7 +118,8 @@ TOPICS.add(
         idea="Pooling keeps one number of each window, its maximum or its mean, so maps become smaller and small "
         "shifts matter less. It has no weights; on the way back the maximum sends the gradient to its winner and the "
         "mean spreads it.",
-        code="torch.nn.functional.max_pool2d(torch.arange(1., 26).view(1, 1, 5, 5), kernel_size=3, stride=2)",
+        code="import torch; print(torch.nn.functional.max_pool2d(torch.arange(1., 26).view(1, 1, 5, 5), "
+        "kernel_size=3, stride=2))",
         source="LeCun et al., Proceedings of the IEEE 86 (1998); Krizhevsky et al., NIPS 2012, section 3.4",
         compute=_compute,
     ),

@@ -54,7 +54,7 @@ def _growth_figure(steps: dict[str, list[Step]]) -> Figure:
             sides = [1, *(step.side for step in steps[classic.title])]
             axes.plot(range(len(sides)), sides, marker="o", markersize=3, color=colour, label=classic.title)
         axes.axhline(224, color=GREY, linestyle="--", linewidth=1)
-        axes.text(0, 236, "image of 224 pixels", fontsize=8, color=GREY, va="bottom")
+        axes.text(0, 236, "image of 224 pixels", fontsize=9, color=GREY, va="bottom")
         axes.set_yscale("log", base=2)
         axes.set_yticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"])
         axes.set_xlabel("convolutions and poolings that widen it")

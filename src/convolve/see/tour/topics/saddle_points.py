@@ -199,7 +199,8 @@ def _steps(descent: Descent, arrived: float) -> str:
 
 
 def _step_time(descent: Descent) -> str:
-    return f"{1000 * descent.seconds / (len(descent.losses) - 1):.2g}"
+    milliseconds = 1000 * descent.seconds / (len(descent.losses) - 1)
+    return f"{milliseconds:.0f}" if milliseconds >= 10 else f"{milliseconds:.1f}"
 
 
 TOPICS.add(

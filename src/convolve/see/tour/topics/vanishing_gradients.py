@@ -77,7 +77,7 @@ def _compute(seed: int) -> Section:
     shares = {kind.name: [of[kind.name][0] / of[kind.name][-1] for of in norms.values()] for kind in _KINDS}
     table = Table(
         columns=("hidden layers", "plain", "batch norm"),
-        rows=[[name, *(f"{share:.1e}" for share in pair)] for name, pair in shares.items()],
+        rows=[[name, *(f"{share:.2g}" for share in pair)] for name, pair in shares.items()],
         caption=f"Length of the gradient in the first layer's outputs over that in layer {DEPTH}'s.",
     )
     numbers = {
