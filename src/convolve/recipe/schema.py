@@ -181,7 +181,7 @@ class TrainSection(Section):
 class OptimiserSection(Named):
     """The step."""
 
-    name: str = Field("auto", description="sgd or adamw")
+    name: str = Field("auto", description="sgd, adamw, or saddle-free-newton for small networks")
     lr: Auto | Annotated[float, Field(gt=0)] = Field("auto", description="highest learning rate")
     weight_decay: Auto | Annotated[float, Field(ge=0)] = Field(
         "auto", description="penalty: the gradient of weight_decay/2 * |W|^2; none on biases and norm layers"

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from convolve.progress import Progress
 from convolve.randomness import torch_randomness
 from convolve.training.compute import Compute, bfloat16_is_fast, is_out_of_memory, out_of_memory
+from convolve.training.optimisers import ClosureOptimiser
 from convolve.training.task import Objective
 
 # A way must beat the plain one by this much, so that the machine's noise decides nothing.
@@ -97,6 +99,7 @@ def calibrate(
     seconds: float,
     progress: Progress,
     extras: Sequence[Tensor] = (),
+    make_optimiser: Callable[[nn.Module], Optimizer] | None = None,
 ) -> Calibration:
     """Measure every way on a copy of the network and choose the fastest whose loss agrees with the first's.
 
@@ -110,17 +113,19 @@ def calibrate(
         seconds: for each way, after a warm-up step.
         progress: told of each way.
         extras: what else the network takes of each image of the batch, (N, ...) each.
+        make_optimiser: whose steps are measured; None = SGD, which most others cost about as much as.
 
     Raises:
         UserError: memory does not hold a single image.
     """
     inputs = (images, *extras)
-    measurements = _measure_all(network, task, inputs, targets, ways, trained, seconds, progress)
+    make = (make_optimiser or _plain_sgd) if trained else None
+    measurements = _measure_all(network, task, inputs, targets, ways, make, seconds, progress)
     # Training itself goes on with parts of a batch; which way is fastest shows on a part as well.
     while len(targets) > 1 and all(measurement.verdict == "out of memory" for measurement in measurements):
         half = len(targets) // 2
         inputs, targets = tuple(some[:half] for some in inputs), targets[:half]
-        measurements = _measure_all(network, task, inputs, targets, ways, trained, seconds, progress)
+        measurements = _measure_all(network, task, inputs, targets, ways, make, seconds, progress)
     if all(measurement.verdict == "out of memory" for measurement in measurements):
         raise out_of_memory()
     return _choose(measurements)
@@ -132,7 +137,7 @@ def _measure_all(
     inputs: Sequence[Tensor],
     targets: Tensor,
     ways: Sequence[Compute],
-    trained: bool,
+    make_optimiser: Callable[[nn.Module], Optimizer] | None,
     seconds: float,
     progress: Progress,
 ) -> list[Measurement]:
@@ -140,7 +145,7 @@ def _measure_all(
     for number, way in enumerate(ways):
         progress("calibrating", number, len(ways))
         try:
-            measurements.append(_measure(copy.deepcopy(network), task, inputs, targets, way, trained, seconds))
+            measurements.append(_measure(copy.deepcopy(network), task, inputs, targets, way, make_optimiser, seconds))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -155,25 +160,35 @@ def _measure(
     inputs: Sequence[Tensor],
     targets: Tensor,
     way: Compute,
-    trained: bool,
+    make_optimiser: Callable[[nn.Module], Optimizer] | None,
     seconds: float,
 ) -> Measurement:
     run: Callable[..., Any] = way.runner(way.place(network))
     images, *extras = inputs
     placed = (way.images(images), *(extra.to(way.device) for extra in extras))
     targets = targets.to(way.device)
-    # A learning rate of zero costs what a step costs and leaves the weights, so every step has the same loss.
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, fused=True)
+    trained = make_optimiser is not None
+    optimiser = make_optimiser(network) if make_optimiser is not None else None
+    if optimiser is not None:
+        # A learning rate of zero costs what a step costs and leaves the weights, so every step has the same loss.
+        for group in optimiser.param_groups:
+            group["lr"] = 0.0
+
+    def loss_now() -> Tensor:
+        with way.precision():
+            outputs = run(*placed)
+        return task.losses(outputs, targets).mean()
 
     def step() -> float:
+        if optimiser is None:
+            with torch.no_grad():
+                return float(loss_now().item())
+        if isinstance(optimiser, ClosureOptimiser):
+            return optimiser.step(loss_now)
         optimiser.zero_grad()
-        with torch.set_grad_enabled(trained):
-            with way.precision():
-                outputs = run(*placed)
-            loss = task.losses(outputs, targets).mean()
-            if trained:
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+        loss = loss_now()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
         return float(loss.item())
 
     with torch_randomness("calibrate"):
@@ -186,6 +201,10 @@ def _measure(
             step()
             done += 1
     return Measurement(compute=way, images_per_second=done * len(images) / elapsed, loss=loss)
+
+
+def _plain_sgd(network: nn.Module) -> Optimizer:
+    return torch.optim.SGD(network.parameters(), momentum=0.9, fused=True)
 
 
 def _without_chance(network: nn.Module, trained: bool) -> None:

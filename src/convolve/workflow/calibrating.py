@@ -13,6 +13,7 @@ from convolve.run.environment import describe_environment
 from convolve.training.calibrate import Calibration, calibrate, candidates
 from convolve.training.compute import Compute, choose_device, choose_engine
 from convolve.training.inference import in_test_mode
+from convolve.training.optimisers import ClosureOptimiser
 from convolve.training.starts import Division, Job
 from convolve.workflow.build import recipe_start
 
@@ -25,12 +26,15 @@ def calibrated(recipe: Recipe, job: Job, progress: Progress) -> Calibration:
     device = choose_device(settings.device)
     engine = choose_engine(settings.engine, device)
 
+    closed = _asks_for_losses(recipe, job)
+
     def ways(seconds: float) -> list[Compute]:
         return candidates(
             device,
             memory_format=settings.memory_format,
-            precision=settings.precision,
-            compile_network=settings.compile,
+            # Curvature needs all bits, and what is compiled cannot be differentiated twice.
+            precision="float32" if closed and settings.precision == "auto" else settings.precision,
+            compile_network="off" if closed else settings.compile,
             seconds_forecast=seconds,
         )
 
@@ -50,6 +54,11 @@ def calibrated(recipe: Recipe, job: Job, progress: Progress) -> Calibration:
     return measured.model_copy(update={"chosen": measured.chosen.model_copy(update={"engine": engine})})
 
 
+def _asks_for_losses(recipe: Recipe, job: Job) -> bool:
+    """Whether a step of the optimiser is something else than one gradient."""
+    return recipe.start.name != "features" and isinstance(job.make_optimiser(job.network), ClosureOptimiser)
+
+
 def entering(division: Division, images: Tensor) -> Tensor:
     """What the trained part of a network is given for these normalised images."""
     if division.frozen is None:
@@ -65,6 +74,8 @@ def _timed(recipe: Recipe, job: Job, ways: list[Compute], progress: Progress) ->
     division = recipe_start(recipe).divide(job.network, job.preprocessing)
     facts = [environment["processor"], environment["threads"], environment["packages"]["torch"], repr(division.trained)]
     facts += [job.preprocessing.image_hw, job.batch_size, trained, [str(way) for way in ways]]
+    closed = _asks_for_losses(recipe, job)
+    facts += [recipe.optimiser.name, recipe.optimiser.options] if closed else []
     key = blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
     def write(folder: Path) -> None:
@@ -79,6 +90,8 @@ def _timed(recipe: Recipe, job: Job, ways: list[Compute], progress: Progress) ->
             trained=trained,
             seconds=_SECONDS_A_WAY,
             progress=progress,
+            # Of others the cost hardly differs, and one measurement serves them all.
+            make_optimiser=job.make_optimiser if closed else None,
         )
         (folder / "calibration.json").write_text(measured.model_dump_json())
 

@@ -301,7 +301,7 @@ def optimiser_values(recipe: Recipe, *, tuned: bool, batch_size: int) -> dict[st
     name = wanted.name if wanted.name != "auto" else "adamw" if tuned else "sgd"
     kind = OPTIMISERS[name]
     factor = find_architecture(recipe.network.name).scratch_lr_factor
-    usual = kind.tuning_lr if tuned else kind.lr * factor * batch_size / 128
+    usual = kind.tuning_lr if tuned else kind.lr * (factor * batch_size / 128 if kind.with_batch else 1)
     return {
         "name": name,
         "lr": usual if wanted.lr == "auto" else wanted.lr,

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from convolve.registry import Registry
 
-
 # A number with what may follow it (2.2e-16, 14.8 %, 41 s, 32 x 32), but no words.
 _NUMBER = re.compile(r"[-\u2212]?\d(?!.*[^\W\d_]{2})")
 

@@ -40,12 +40,14 @@ class OptimiserKind:
         lr: peak learning rate from random weights, for a batch of 128 images.
         tuning_lr: peak learning rate from pre-trained weights.
         weight_decay: penalty on weights.
+        with_batch: whether the rate from random weights grows with the batch.
     """
 
     build: Callable[..., Optimizer]
     lr: float
     tuning_lr: float
     weight_decay: float
+    with_batch: bool = True
 
 
 OPTIMISERS: Registry[OptimiserKind] = Registry("optimiser", "convolve.training.optimisers")

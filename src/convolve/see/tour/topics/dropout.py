@@ -148,8 +148,8 @@ TOPICS.add(
         order=100,
         title="Dropout as an ensemble",
         idea="In training each unit is dropped with probability p, anew for each sample, so that every step trains "
-        "another one of 2^n networks with shared weights. At test all units stay and their outgoing weights shrink to "
-        "1 - p, which for one softmax layer is exactly the geometric mean of all those networks.",
+        "another one of 2^n networks with shared weights. At test all units stay and their outgoing weights are "
+        "multiplied by 1 - p, which for one softmax layer is exactly the geometric mean of all those networks.",
         code="import torch; x = torch.ones(8); print(torch.nn.functional.dropout(x, 0.5, training=True), "
         "torch.nn.functional.dropout(x, 0.5, training=False))",
         source="Hinton et al., arXiv:1207.0580 (2012); Srivastava et al., JMLR 15 (2014), where p is the "

@@ -167,8 +167,9 @@ TOPICS.add(
         idea="Two layers of 3 x 3 see as far as one of 5 x 5 with 28 % fewer weights, and three as far as 7 x 7 with "
         "45 % fewer; 1 x 3 then 3 x 1 saves a third of 3 x 3. Each extra layer adds a non-linearity, but fewer "
         "multiply-adds are not always less time.",
-        code="convolve.networks.cost.cost_of(torch.nn.Sequential(torch.nn.Conv2d(64, 64, 3, padding=1, bias=False), "
-        "torch.nn.Conv2d(64, 64, 3, padding=1, bias=False)), channels=64, image_hw=(56, 56))",
+        code="from torch import nn; from convolve.networks.cost import cost_of; "
+        "print(cost_of(nn.Sequential(*[nn.Conv2d(64, 64, 3, padding=1, bias=False) for _ in range(2)]), "
+        "channels=64, image_hw=(56, 56)))",
         source="Simonyan and Zisserman, ICLR 2015, section 2.3; Szegedy et al., CVPR 2016, section 3",
         compute=_compute,
     ),
