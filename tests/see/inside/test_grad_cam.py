@@ -1,5 +1,7 @@
 """Grad-CAM against Captum's, and on heads and networks of every kind."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from captum.attr import LayerGradCam
@@ -147,3 +149,36 @@ def test_a_network_without_convolution_is_an_error():
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 24 * 24, 3))
     with pytest.raises(UserError, match="no convolution"):
         grad_cam(subject_of(network, network), random_images(1, 3, 24, 24), torch.tensor([0]))
+
+
+def test_where_the_answer_is_about_a_place_each_unit_counts_by_its_own_slope():
+    """Two equal bright squares, and an answer that reads the left half alone: only the left one may speak for it."""
+
+    class LeftHalf(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maps = nn.Conv2d(3, 2, 1, bias=False)
+            with torch.no_grad():
+                self.maps.weight.fill_(1.0)
+
+        def forward(self, images):
+            return self.maps(images)[..., : images.shape[-1] // 2].mean(dim=(2, 3))
+
+    network = LeftHalf().eval()
+    subject = Subject(
+        network=network,
+        body=network,
+        normalise=lambda images: images,
+        classes=("one", "other"),
+        channels=3,
+        image_hw=(8, 16),
+        fill=(0.0,) * 3,
+    )
+    image = torch.zeros(1, 3, 8, 16)
+    image[..., 2:5, 2:5] = image[..., 2:5, 11:14] = 1.0
+    wanted = torch.tensor([0])
+    everywhere = grad_cam(subject, image, wanted)[0]
+    there = grad_cam(replace(subject, of_a_place=True), image, wanted)[0]
+    assert torch.equal(everywhere[:, :8], everywhere[:, 8:].roll(-1, dims=1)), "a mean slope cannot tell them apart"
+    assert there[2:5, 2:5].min() > 0
+    assert not there[:, 8:].any()

@@ -9,7 +9,8 @@ from convolve.errors import UserError
 from convolve.networks.catalogue import find_architecture
 from convolve.see.inside.gallery import Gallery
 from convolve.see.inside.instruments import INSTRUMENTS, Look
-from convolve.see.inside.separability import probe_layers
+from convolve.see.inside.separability import affordable_images, probe_layers
+from convolve.see.inside.unit_maps import multiply_adds
 from see.inside.galleries import coloured
 from see.inside.subjects import small_subject
 
@@ -72,3 +73,12 @@ def test_what_cannot_be_probed():
     mlp = find_architecture("mlp").create(2, channels=3, image_hw=(24, 24)).eval()
     with pytest.raises(UserError, match="no convolution"):
         run(replace(small_subject(), network=mlp, body=mlp.backbone), Look(gallery=coloured(side=24)))
+
+
+def test_large_networks_are_probed_with_fewer_images():
+    small = edge_network()
+    # 24 * 24 + 12 * 12 * 2 products and, behind the maps, 1 * 2.
+    assert multiply_adds(small) == 576 + 288 + 2
+    assert affordable_images(small, 1000) == 1000
+    # 4000 * 4000 + 2000 * 2000 * 2 + 2 of them: 4,166.7 images for 100 thousand million.
+    assert affordable_images(replace(small, image_hw=(4000, 4000)), 10_000) == 4166

@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,14 @@ from typing import Any
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _LONGEST = 60.0
 """Seconds that an answer may take."""
+# The protocol's pipes are the file descriptors 3 (in) and 4 (out), and ours may be these numbers the other way round.
+_MOVED = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+os.dup2(pipes[0], 3)
+os.dup2(pipes[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -90,9 +99,8 @@ def headless_browser(profile: Path) -> Iterator[Browser]:
     assert CHROMIUM is not None
     theirs_in, into = os.pipe()
     out_of, theirs_out = os.pipe()
-    # The protocol's pipes are the file descriptors 3 (in) and 4 (out); the shell moves ours there.
     words = [
-        *("/bin/sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", CHROMIUM, "--headless"),
+        *(sys.executable, "-c", _MOVED, str(theirs_in), str(theirs_out), CHROMIUM, "--headless"),
         *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"),
         *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", "--remote-debugging-pipe"),
     ]

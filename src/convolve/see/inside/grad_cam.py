@@ -17,6 +17,10 @@ _AT_ONCE = 16
 def grad_cam(subject: Subject, images: Tensor, wanted: Tensor, layer: str | None = None) -> Tensor:
     """ReLU(sum over maps c of mean(dy/dA_c) A_c), for the logit y of a class and the maps A of a layer.
 
+    Where the answer is about a place, each unit counts by its own slope, ReLU(sum over c of dy/dA_c A_c): what is like
+    the object but elsewhere has no say in it, and a mean slope would show it all the same (Draelos and Carin, "Use
+    HiResCAM instead of Grad-CAM for faithful explanations", arXiv:2011.08891, 2020).
+
     Of mirrored or turned copies of an image, it is the mean of their maps, each moved back. A pass costs little more
     than an answer: nothing is recorded before the layer.
 
@@ -42,7 +46,7 @@ def grad_cam(subject: Subject, images: Tensor, wanted: Tensor, layer: str | None
 
 
 def deciding_layer(subject: Subject, layer: str | None = None) -> str:
-    """The layer of this name, or the last with maps; the answer has to depend on it, as it may on earlier ones alone.
+    """The layer of this name, or the last with maps on which the answer depends: some networks answer by earlier ones.
 
     Raises:
         UserError: there is no such layer or no maps at all; the answer does not depend on it, or has no gradient.
@@ -54,10 +58,11 @@ def deciding_layer(subject: Subject, layer: str | None = None) -> str:
     with recorded(), captured(subject.body, names) as kept:
         logits = wanted_logits(subject, variable(subject, empty), torch.tensor([0]))
         slopes = torch.autograd.grad(logits.sum(), [kept[name] for name in names], allow_unused=True)
-    used = [name for name, slope in zip(names, slopes, strict=True) if slope is not None]
+    used = {name: slope for name, slope in zip(names, slopes, strict=True) if slope is not None}
     if not used:
         raise UserError(f"the answer does not depend on layer '{layer}'", "Choose another one, or none.")
-    return used[-1]
+    # Of the maps of a pyramid a region is read from one; that all slopes of a layer are 0 may also be this image's doing.
+    return next((name for name in reversed(used) if bool(used[name].any())), [*used][-1])
 
 
 def _of_batch(subject: Subject, images: Tensor, wanted: Tensor, layer: str) -> Tensor:
@@ -65,7 +70,8 @@ def _of_batch(subject: Subject, images: Tensor, wanted: Tensor, layer: str) -> T
         logits = wanted_logits(subject, subject.compute.images(images.detach()), wanted)
         (slopes,) = torch.autograd.grad(logits.sum(), kept)
     maps = kept[0].detach()
-    speaking = (slopes.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu()
+    weights = slopes if subject.of_a_place else slopes.mean(dim=(2, 3), keepdim=True)
+    speaking = (weights * maps).sum(dim=1, keepdim=True).relu()
     return subject.upright(speaking)[:, 0].float().cpu()
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -18,12 +17,14 @@ from convolve.randomness import seed_of
 from convolve.see.inside.gallery import Gallery
 from convolve.see.inside.layers import MapLayer
 from convolve.see.inside.subject import Subject
-from convolve.see.inside.unit_maps import maps_of, not_finite, stage_ends
+from convolve.see.inside.unit_maps import maps_of, multiply_adds, not_finite, stage_ends
 
 FOLDS = 5
 _AT_ONCE = 16
+# Less than 20 seconds of two slow processors; so few images still tell layers apart.
+_AFFORDABLE, _FEW = 100e9, 200
 # Strong enough a penalty that hundreds of units do not fit a few dozen images by heart, and the solver ends soon.
-_INVERSE_PENALTY, _STEPS = 0.1, 1000
+_INVERSE_PENALTY, _STEPS, _TOLERANCE = 0.1, 1000, 1e-2
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Probes:
     classes: tuple[str, ...]
     left_out: tuple[str, ...]
     by_chance: float
+
+
+def affordable_images(subject: Subject, at_most: int) -> int:
+    """How many images to probe with: fewer for a large network, so that nobody waits for minutes."""
+    return min(at_most, max(_FEW, int(_AFFORDABLE / max(multiply_adds(subject), 1))))
 
 
 def probe_layers(
@@ -112,7 +118,7 @@ def _means(
     found: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
     done = 0
     for some, images in gallery.batches(_AT_ONCE, rows):
-        for name, maps in maps_of(subject, images.to(memory_format=torch.channels_last), list(found)).items():
+        for name, maps in maps_of(subject, images, list(found)).items():
             means = maps.mean(dim=(2, 3)).cpu()
             if not bool(means.isfinite().all()):
                 raise not_finite(name)
@@ -123,6 +129,6 @@ def _means(
 
 
 def _accuracies(means: NDArray[np.float32], truths: NDArray[np.str_], seed: int) -> tuple[float, ...]:
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=_INVERSE_PENALTY, max_iter=_STEPS))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=_INVERSE_PENALTY, max_iter=_STEPS, tol=_TOLERANCE))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed_of(seed, "separability") % 2**32)
     return tuple(float(score) for score in cross_val_score(probe, means.astype(np.float64), truths, cv=folds))

@@ -14,7 +14,7 @@ from convolve.see.inside.gallery import Gallery
 from convolve.see.inside.gradients import recorded, variable
 from convolve.see.inside.layers import MapLayer, captured
 from convolve.see.inside.subject import Subject
-from convolve.see.inside.unit_maps import Window, field_of, maps_of, not_finite, run_body, window_of
+from convolve.see.inside.unit_maps import Window, empty_image, field_of, maps_of, not_finite, run_body, window_of
 
 _AT_ONCE = 16
 
@@ -85,7 +85,7 @@ def responses(
     places: dict[str, list[NDArray[np.int64]]] = {layer.name: [] for layer in layers}
     done = 0
     for some, images in gallery.batches(_AT_ONCE, rows):
-        for name, maps in maps_of(subject, images.to(memory_format=torch.channels_last), list(values)).items():
+        for name, maps in maps_of(subject, images, list(values)).items():
             highest, place = maps.flatten(2).max(dim=2)
             if not bool(maps.isfinite().all()):
                 raise not_finite(name)
@@ -154,10 +154,9 @@ def has_switches(subject: Subject) -> bool:
 
     Springenberg, Dosovitskiy, Brox and Riedmiller, "Striving for simplicity", ICLR 2015 workshop, section 3.4.
     """
-    image = torch.tensor(subject.fill)[:, None, None].expand(subject.channels, *subject.image_hw)[None]
     mode = BackwardRule("deconvnet")
     with torch.no_grad(), mode:
-        run_body(subject, subject.compute.images(image))
+        run_body(subject, empty_image(subject))
     return mode.switches > 0
 
 

@@ -13,7 +13,8 @@ from convolve.errors import UserError
 from convolve.training.compute import Compute
 
 
-def _as_they_are(maps: Tensor) -> Tensor:
+def as_they_are(maps: Tensor) -> Tensor:
+    """The maps themselves, where layers see each image once and upright."""
     return maps
 
 
@@ -37,6 +38,7 @@ class Subject:
         fill: (C,) in [0, 1], what stands for nothing: the network sees it as zero.
         upright: the layers may see mirrored or turned copies of each image: (M N, ...) maps of the copies, square where
             they are turned -> (N, ...) their mean, moved back.
+        of_a_place: whether the answer is about one place of the image, a box or a region, and not about all of it.
         compute: where and how to run.
     """
 
@@ -49,7 +51,8 @@ class Subject:
     channels: int
     image_hw: tuple[int, int]
     fill: tuple[float, ...]
-    upright: Callable[[Tensor], Tensor] = _as_they_are
+    upright: Callable[[Tensor], Tensor] = as_they_are
+    of_a_place: bool = False
     compute: Compute = field(default_factory=Compute)
 
     def logits(self, images: Tensor) -> Tensor:

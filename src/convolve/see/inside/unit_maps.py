@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from convolve.errors import UserError
 from convolve.networks.network import Network
@@ -129,6 +130,19 @@ def run_body(subject: Subject, images: Tensor) -> None:
         subject.logits(images)
 
 
+def multiply_adds(subject: Subject) -> int:
+    """What one image costs in convolutions and matrix products, by running one."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run_body(subject, empty_image(subject))
+    return int(counter.get_total_flops()) // 2
+
+
+def empty_image(subject: Subject) -> Tensor:
+    """(1, C, H, W) in [0, 1] on the subject's device, nothing but what stands for nothing."""
+    image = torch.tensor(subject.fill)[:, None, None].expand(subject.channels, *subject.image_hw)
+    return subject.compute.images(image[None])
+
+
 def _entering(subject: Subject) -> Tensor | None:
     """What enters the body, if that is an image of the subject's size and nothing else."""
     seen: list[Tensor] = []
@@ -138,10 +152,9 @@ def _entering(subject: Subject) -> Tensor | None:
             seen.append(inputs[0])
 
     hook = subject.body.register_forward_pre_hook(note, with_kwargs=True)
-    image = torch.tensor(subject.fill)[:, None, None].expand(subject.channels, *subject.image_hw)[None]
     try:
         with torch.no_grad():
-            run_body(subject, subject.compute.images(image))
+            run_body(subject, empty_image(subject))
     finally:
         hook.remove()
     fits = len(seen) == 1 and seen[0].ndim == 4 and tuple(seen[0].shape[2:]) == subject.image_hw

@@ -1,5 +1,6 @@
 """Charts for the tour: matplotlib's, in colours that the page sets for light and for dark ground."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,8 @@ _VARIABLES = {
     GREEN: "--green",
     PURPLE: "--purple",
 }
+_ID = re.compile(r' id="([^"]*)"')
+_REFERENCE = re.compile(r"""(?:url\(|href=")#([^")]*)""")
 
 
 @contextmanager
@@ -57,7 +60,13 @@ def themed(chart: Chart, description: str) -> Markup:
         chart: made within `tour_style`.
         description: what it shows, for those who cannot see it.
     """
-    return with_variables(to_svg(chart, description))
+    return with_variables(_without_unused_ids(to_svg(chart, description)))
+
+
+def _without_unused_ids(svg: Markup) -> Markup:
+    """Matplotlib numbers its groups anew in every chart, while an id may stand on a page once."""
+    used = set(_REFERENCE.findall(svg))
+    return Markup(_ID.sub(lambda found: found[0] if found[1] in used else "", svg))  # noqa: S704 - ids were taken out
 
 
 def with_variables(svg: Markup) -> Markup:

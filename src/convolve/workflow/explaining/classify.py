@@ -21,7 +21,7 @@ from convolve.progress import Progress
 from convolve.recipe.schema import Recipe
 from convolve.run.folder import Run
 from convolve.see.inside.gallery import Gallery
-from convolve.see.inside.subject import Question, Subject, answer
+from convolve.see.inside.subject import Question, Subject, answer, as_they_are
 from convolve.tasks.classify.several_labels import SeveralLabels
 from convolve.workflow.explaining.explainer import Asked, Known, Pointed, fast
 from convolve.workflow.planning import read_plan
@@ -93,8 +93,7 @@ class ClassifierExplainer:
     @cached_property
     def _subject(self) -> Subject:
         model, preprocessing = self.model, self.model.preprocessing
-        body, upright = _body(model.network.backbone)
-        moved = {} if upright is None else {"upright": upright.moved_back}
+        body, copies = _body(model.network.backbone)
         return Subject(
             network=model.compute.place(model.network).eval(),
             body=body,
@@ -105,8 +104,8 @@ class ClassifierExplainer:
             channels=preprocessing.channels,
             image_hw=preprocessing.image_hw,
             fill=tuple(value / 255 for value in preprocessing.fill),
+            upright=as_they_are if copies is None else copies.moved_back,
             compute=fast(model.compute),
-            **moved,
         )
 
 

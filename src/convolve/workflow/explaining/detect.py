@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import box_iou
 
 from convolve.data.boxes.detections import Detections
@@ -17,9 +16,8 @@ from convolve.data.dataset import Boxes, Dataset, ImageArray
 from convolve.data.decoding import BrokenImage, decode
 from convolve.deploy.detection.model import DetectionModel
 from convolve.errors import UserError
-from convolve.networks.detection.detector import Detector, Seen
-from convolve.networks.detection.one_stage import OneStageDetector
 from convolve.networks.detection.two_stage import TwoStageDetector
+from convolve.networks.detectors.rcnn import WarpedRegions
 from convolve.progress import Progress
 from convolve.recipe.schema import DataSection, Recipe
 from convolve.run.folder import Run
@@ -28,6 +26,7 @@ from convolve.see.inside.subject import Question, Subject
 from convolve.workflow.data import open_data
 from convolve.workflow.detect.planning import read_box_plan
 from convolve.workflow.detect.testing import with_classes
+from convolve.workflow.explaining.box_answers import answers_about, cuts_out, layers_over_image
 from convolve.workflow.explaining.classify import check_classes
 from convolve.workflow.explaining.explainer import Asked, Known, Pointed, fast
 
@@ -36,52 +35,6 @@ BACKGROUND = "background"
 _MULTIPLE = 32
 # From this overlap on, an annotated object is what a box found.
 _SAME_IOU = 0.5
-_SMALLEST_PROBABILITY = 1e-6
-
-
-@final
-class RegionAnswers(nn.Module):
-    """What a two-stage detector says of one region of an image: its own head's scores, background first.
-
-    Args:
-        network: whose regions go through a head.
-        region: (4,) left, top, right, bottom, pixels of the input.
-    """
-
-    region: Tensor
-
-    def __init__(self, network: TwoStageDetector, region: Tensor) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("region", region)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, K + 1) logits; of support vector machines (N, K) margins."""
-        seen = _seen(self.network, images)
-        said = self.network.say(seen, [self.region[None]] * len(images), self.network.region_head)
-        first = 1 if self.network.classifier_scores == "svm" else 0
-        return said[:, first : self.network.classes + 1]
-
-
-@final
-class ReferenceAnswers(nn.Module):
-    """What a one-stage detector says at the one place, among all, that found a box.
-
-    Args:
-        network: without regions.
-        reference: its number among the references of all maps.
-    """
-
-    def __init__(self, network: OneStageDetector, reference: int) -> None:
-        super().__init__()
-        self.network = network
-        self.reference = reference
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, K) logits of the classes' probabilities."""
-        head = self.network.head
-        rows = torch.cat([head.rows(level) for level in self.network.dense(images)], dim=1)[:, self.reference]
-        return head.probabilities(rows).clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY).logit()
 
 
 @dataclass(frozen=True)
@@ -109,7 +62,8 @@ class DetectorExplainer:
         side = -(-self.model.preprocessing.side // _MULTIPLE) * _MULTIPLE
         whole = torch.tensor([0.0, 0.0, side, side])
         image = torch.zeros(1, self.model.preprocessing.channels, side, side)
-        return self._subject(image, whole, label=0)
+        cut = self._cut_out(image, whole)
+        return self._subject(image if cut is None else cut, whole, label=0)
 
     def ask(self, image: Path, pointed: Pointed, known: Known) -> Asked:
         """See `Explainer`."""
@@ -142,15 +96,17 @@ class DetectorExplainer:
         factors = self.model.preprocessing.box_factors((pixels.shape[0], pixels.shape[1]))
         region = torch.from_numpy(corners * np.tile(factors, 2)).float()
         padded = self._padded(self.model.preprocessing.resize(pixels))
-        subject = self._subject(padded, region, label)
+        cut = self._cut_out(padded, region)
+        image = padded if cut is None else cut
+        subject = self._subject(image, region, label)
         left, top, right, bottom = corners.round().astype(int).tolist()
         found = self.model.classes[label]
         question = Question(
-            image=padded[0],
+            image=image[0],
             name=name,
             wanted=subject.classes.index(found),
             about=f"'{found}' from {left}, {top} to {right}, {bottom}",
-            inside=_inside(region, (padded.shape[2], padded.shape[3])),
+            inside=_inside(region, (padded.shape[2], padded.shape[3])) if cut is None else None,
         )
         return subject, question
 
@@ -201,18 +157,32 @@ class DetectorExplainer:
     def _subject(self, image: Tensor, region: Tensor, label: int) -> Subject:
         model, network = self.model, self.model.network
         softmax = isinstance(network, TwoStageDetector) and network.classifier_scores == "softmax"
-        answers = _answers(network, model.preprocessing.normalise(image), region, label)
+        answers = answers_about(network, model.preprocessing.normalise(image), region, label)
         return Subject(
             network=model.compute.place(answers).eval(),
-            body=network,
+            body=layers_over_image(network),
             normalise=model.preprocessing.normalise,
             classes=(BACKGROUND, *model.classes) if softmax else model.classes,
             several=not softmax,
             channels=model.preprocessing.channels,
             image_hw=(image.shape[2], image.shape[3]),
             fill=model.preprocessing.fill,
+            of_a_place=not cuts_out(network),
             compute=fast(model.compute),
         )
+
+    def _cut_out(self, padded: Tensor, region: Tensor) -> Tensor | None:
+        """(1, C, s, s) in [0, 1], what R-CNN's network is given of a region; None for all that share their maps."""
+        network = self.model.network
+        if not isinstance(network, TwoStageDetector) or not isinstance(network.features, WarpedRegions):
+            return None
+        hw = (padded.shape[2], padded.shape[3])
+        crop: Tensor = network.features((self.model.preprocessing.normalise(padded),), hw, [region[None]])
+        mean, std = (
+            torch.tensor(values)[:, None, None]
+            for values in (self.model.preprocessing.mean, self.model.preprocessing.std)
+        )
+        return crop * std + mean
 
     def _padded(self, seen: ImageArray) -> Tensor:
         """(1, C, H, W) in [0, 1], continued to the right and below up to a size that the network takes."""
@@ -225,27 +195,6 @@ class DetectorExplainer:
         canvas[:] = [round(255 * value) for value in self.model.preprocessing.fill]
         canvas[: seen.shape[0], : seen.shape[1]] = seen
         return canvas
-
-
-def _answers(network: Detector, image: Tensor, region: Tensor, label: int) -> nn.Module:
-    """What is said of the region: by the head for regions, or at the place whose box comes nearest to it."""
-    if isinstance(network, TwoStageDetector):
-        return RegionAnswers(network, region)
-    if not isinstance(network, OneStageDetector):
-        raise UserError("this kind of detector cannot be explained", "Give a two-stage or one-stage detector's run.")
-    with torch.inference_mode():
-        maps = network.eval().dense(image)
-        rows = torch.cat([network.head.rows(level)[0] for level in maps])
-        references = torch.cat(network.head.references(maps))
-        overlaps = box_iou(region[None], network.head.boxes(rows, references))[0]
-        # Of places whose boxes are as near, the one that was surest is the one that was kept.
-        best = overlaps.clamp(min=0) * network.head.probabilities(rows)[:, label]
-    return ReferenceAnswers(network, int(best.argmax()))
-
-
-def _seen(network: Detector, images: Tensor) -> Seen:
-    hw = torch.tensor([[images.shape[2], images.shape[3]]], device=images.device).expand(len(images), 2)
-    return Seen(network.dense(images), (images.shape[2], images.shape[3]), hw, None)
 
 
 def _inside(region: Tensor, hw: tuple[int, int]) -> NDArray[np.bool_]:

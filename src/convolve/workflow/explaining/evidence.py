@@ -15,8 +15,9 @@ MOST_SHOWN = 12
 _WORDS = (
     "The surest mistakes: the image, where it speaks for the answer, and where for what would have been right. Bright "
     "is much, on a scale of each picture's own; grey all over is nothing. The maps (Grad-CAM: Selvaraju et al., ICCV "
-    "2017) are as coarse as the network's last layer, and show where it looks, not whether it looks at the right thing "
-    "there. `convolve explain` has more instruments, for any image."
+    "2017; of boxes and regions HiResCAM: Draelos and Carin 2020) are as coarse as the layer they are read from, and "
+    "show where it looks, not whether it looks at the right thing there. `convolve explain` has more instruments, for "
+    "any image."
 )
 
 

@@ -186,6 +186,7 @@ class SegmenterExplainer:
             channels=model.preprocessing.channels,
             image_hw=image_hw,
             fill=model.preprocessing.fill,
+            of_a_place=not self._of_patches,
             compute=fast(model.compute),
         )
 

@@ -33,18 +33,25 @@ def grad_cam_panel(subject: Subject, question: Question, look: Look) -> Panel:
     elif question.inside is not None:
         share = float(full[torch.from_numpy(question.inside)].sum()) / total
         words = f" {share:.0%} of it lies inside what is asked about."
+    how = "each map weighted by how much it raises the logit, summed, and what is below 0 left out"
+    if subject.of_a_place:
+        how = (
+            "each unit weighted by how much it raises the logit of what is asked about, summed over the maps, and what "
+            "is below 0 left out (HiResCAM)"
+        )
     return Panel(
         title="Grad-CAM",
-        words=f"Where the maps of layer {layer} speak for {wanted}: each map weighted by how much it raises the logit, "
-        f"summed, and what is below 0 left out. The layer sees {height} x {width} places, smoothed here to the image's "
-        f"size.{words}",
+        words=f"Where the maps of layer {layer} speak for {wanted}: {how}. The layer sees {height} x {width} places, "
+        f"smoothed here to the image's size.{words}",
         pictures=[
             Picture(pixels=overlay(question.picture, heat), name="over-image", caption=f"{wanted}, over the image"),
             Picture(pixels=as_picture(full), name="map", caption="the map alone; black is 0"),
         ],
         columns=2,
         numbers={"class": wanted, "layer": layer, "map_hw": [height, width], "share_inside": share},
-        source="Selvaraju et al., Grad-CAM: visual explanations from deep networks, ICCV 2017",
+        source="Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful explanations, 2020"
+        if subject.of_a_place
+        else "Selvaraju et al., Grad-CAM: visual explanations from deep networks, ICCV 2017",
     )
 
 

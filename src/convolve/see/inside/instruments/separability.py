@@ -9,7 +9,7 @@ from convolve.see.inside.gallery import needed_gallery
 from convolve.see.inside.gallery_charts import separability_chart
 from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
 from convolve.see.inside.panel import Panel
-from convolve.see.inside.separability import FOLDS, Probe, Probes, probe_layers
+from convolve.see.inside.separability import FOLDS, Probe, Probes, affordable_images, probe_layers
 from convolve.see.inside.subject import Subject
 
 
@@ -19,10 +19,11 @@ def _run(subject: Subject, look: Look, *, at_most: Annotated[int, Field(ge=10, l
     Args:
         subject: with maps.
         look: the gallery, with truths, and the seed of the folds.
-        at_most: images, evenly spread over the gallery.
+        at_most: images, evenly spread over the gallery; fewer where the network is large.
     """
     gallery = needed_gallery(look.gallery, "separability")
-    found = probe_layers(subject, gallery, rows=gallery.rows(at_most), seed=look.seed, progress=look.progress)
+    rows = gallery.rows(affordable_images(subject, at_most))
+    found = probe_layers(subject, gallery, rows=rows, seed=look.seed, progress=look.progress)
     return Panel(
         title="Where the classes come apart",
         words=_words(found),
