@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from convolve.errors import UserError
     from convolve.faces.detector import ObjectDetector
     from convolve.faces.estimators import ImageClassifier
-    from convolve.faces.python import load, look, train
+    from convolve.faces.python import explain, load, look, train
     from convolve.faces.segmenter import ImageSegmenter
     from convolve.recipe.schema import Recipe
 
@@ -23,6 +23,7 @@ __all__ = [
     "Recipe",
     "UserError",
     "__version__",
+    "explain",
     "load",
     "look",
     "train",
@@ -34,6 +35,7 @@ _HOMES = {
     "ObjectDetector": "convolve.faces.detector",
     "Recipe": "convolve.recipe.schema",
     "UserError": "convolve.errors",
+    "explain": "convolve.faces.python",
     "load": "convolve.faces.python",
     "look": "convolve.faces.python",
     "train": "convolve.faces.python",

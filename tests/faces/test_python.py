@@ -16,6 +16,7 @@ from convolve.faces.python import assignments_of
 from convolve.progress import silent
 from convolve.recipe.file import make_recipe, write_recipe
 from convolve.recipe.values import override
+from faces.cli.terminal import succeeds
 
 QUICK: dict[str, Any] = {
     "network": {"name": "mlp", "options": {"hidden": [32]}},
@@ -141,3 +142,78 @@ def test_look_counts_the_images_of_each_class(photos: Path) -> None:
     inspection = convolve.look(photos)
     assert inspection.images == 60
     assert {name: sum(counts.values()) for name, counts in inspection.counts.items()} == {"digit-0": 30, "digit-1": 30}
+
+
+@pytest.fixture
+def trained(photos: Path, tmp_path: Path) -> Path:
+    return convolve.train(photos, out=tmp_path / "run", progress=silent, **QUICK).folder
+
+
+def without_seconds(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {key: without_seconds(value) for key, value in told.items() if key != "seconds"}
+    return [without_seconds(one) for one in told] if isinstance(told, list) else told
+
+
+def test_explain_tells_what_the_command_prints(photos: Path, trained: Path, tmp_path: Path) -> None:
+    image, out = photos / "digit-1" / "3.png", tmp_path / "explained"
+    words = ["explain", str(trained), str(image), "--only", "nearest-images,integrated-gradients", "--out", str(out)]
+    words += [
+        "--set",
+        "nearest-images.most=3",
+        "--set",
+        "integrated-gradients.steps=10",
+        "--class",
+        "digit-0",
+        "--json",
+    ]
+    printed = succeeds(*words).json
+    explanation = convolve.explain(
+        str(trained),
+        image,
+        out=out,
+        only=["nearest-images", "integrated-gradients"],
+        options={"nearest-images": {"most": 3}, "integrated-gradients": {"steps": 10}},
+        wanted="digit-0",
+    )
+    assert without_seconds(explanation.numbers) == without_seconds(printed)
+    panels = explanation.numbers["images"][0]["panels"]
+    assert len(panels["nearest-images"]["numbers"]["nearest"]) == 3
+    assert panels["integrated-gradients"]["numbers"]["class"] == "digit-0"
+    assert explanation.page == out / "explained.html"
+    assert all(Path(file).is_file() for panel in panels.values() for file in panel["files"])
+
+
+def test_explain_says_which_answers_it_explains(photos: Path, trained: Path, tmp_path: Path) -> None:
+    images = [photos / "digit-0" / "1.png", photos / "digit-1" / "1.png"]
+    explanation = convolve.explain(trained, images, out=tmp_path / "two", only="integrated-gradients")
+    predicted = list(convolve.load(trained).predict(images))
+    told = explanation.numbers["images"]
+    assert [one["image"] for one in told] == [str(image) for image in images]
+    assert [one["label"] for one in told] == [answer["label"] for answer in predicted]
+    assert [one["probability"] for one in told] == pytest.approx([answer["probability"] for answer in predicted])
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"only": ["grad-cma"]}, "grad-cam"),
+        ({"wanted": "digit-7"}, "digit-7"),
+        ({"options": {"nearest-images": {"msot": 3}}}, "most"),
+        ({"region": (5, 5, 5, 9)}, "LEFT,TOP,RIGHT,BOTTOM"),
+        ({"box": 0}, "counted from 1"),
+        ({"box": 1}, "says what an image shows, not where"),
+    ],
+)
+def test_explain_refuses_what_is_not_there(
+    asked: dict[str, Any], complaint: str, photos: Path, trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(convolve.UserError, match=complaint):
+        convolve.explain(trained, photos / "digit-0" / "1.png", out=tmp_path / "explained", **asked)
+    assert not (tmp_path / "explained").exists()
+
+
+def test_explain_of_a_broken_image_alone_is_an_error(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    with pytest.raises(convolve.UserError, match="none of the images"):
+        convolve.explain(trained, tmp_path / "broken.png", out=tmp_path / "explained", only="integrated-gradients")

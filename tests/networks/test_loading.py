@@ -1,8 +1,10 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from convolve.errors import UserError
+from convolve.networks.auxiliaries import Auxiliaries
 from convolve.networks.loading import load_backbone
 from convolve.networks.network import ARCHITECTURES
 
@@ -79,3 +81,10 @@ def test_whole_numbers_are_no_weights():
     tensors = {name: tensor.long() for name, tensor in network.backbone.state_dict().items()}
     with pytest.raises(UserError, match="int64, but float32"):
         load_backbone(network, tensors)
+
+
+def test_a_backbone_that_was_trained_is_not_trained_on_with_random_auxiliary_classifiers():
+    network = small()
+    network.auxiliaries = Auxiliaries({"1": nn.Linear(6, 2)}, weight=0.3)
+    load_backbone(network, small().backbone.state_dict())
+    assert network.auxiliaries is None

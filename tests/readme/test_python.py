@@ -51,6 +51,7 @@ def test_there_are_python_blocks():
     assert len(BLOCKS) >= 4
     assert any("ImageSegmenter" in block.text for block in BLOCKS)
     assert any("ObjectDetector" in block.text for block in BLOCKS)
+    assert any("convolve.explain" in block.text for block in BLOCKS)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page.name}, {len(block.text)} characters")
@@ -61,6 +62,8 @@ def test_a_python_block_runs_and_leaves_what_the_readme_promises(block, photogra
         _check_maps(block.text, photographs, printed)
     elif "cells" in block.text:
         _check_boxes(block.text, photographs, printed)
+    elif "convolve.explain" in block.text:
+        _check_explained(photographs, printed)
     elif "convolve.train" in block.text:
         run = photographs / "runs" / "five"
         promised = ["report.html", "model.safetensors", "predictions.csv", "split.csv", "recipe.toml", "results.json"]
@@ -70,6 +73,23 @@ def test_a_python_block_runs_and_leaves_what_the_readme_promises(block, photogra
         assert printed.split()[1::2] == ["dog", "dog"]
     else:
         assert "'cat' 'cat' 'cat'" in printed
+
+
+def _check_explained(folder, printed):
+    page, *answers = printed.splitlines()
+    assert (folder / page).is_file()
+    assert len(answers) == 2
+    for answer in answers:
+        whole, lowest = map(
+            float,
+            re.fullmatch(r"(?:cat|dog) ([01]\.\d\d), with one square covered at least ([01]\.\d\d)", answer).groups(),
+        )
+        assert 0 <= lowest <= 1
+        assert 0.5 <= whole <= 1
+    pictures = [path.relative_to(folder / "explained").parts for path in (folder / "explained").glob("*/*.png")]
+    assert {(name, file.partition("-")[0]) for name, file in pictures} == {
+        (name, instrument) for name in ("1", "2") for instrument in ("grad", "occlusion")
+    }
 
 
 def _check_maps(text, folder, printed):

@@ -1,7 +1,7 @@
-"""The commands as functions: `convolve.train`, `convolve.load` and `convolve.look`."""
+"""The commands as functions: `convolve.train`, `convolve.load`, `convolve.look` and `convolve.explain`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,11 @@ from convolve.recipe.file import make_recipe
 from convolve.recipe.schema import Recipe
 from convolve.recipe.values import override
 from convolve.run.folder import Run
+from convolve.see.inside.instruments import INSTRUMENTS
+from convolve.workflow.explaining.explain import Wanted
+from convolve.workflow.explaining.explain import explain as explain_model
+from convolve.workflow.explaining.explainer import Pointed
+from convolve.workflow.explaining.pointing import region_of
 from convolve.workflow.recipes import recipe_from
 from convolve.workflow.testing import find_model
 from convolve.workflow.train import train as train_run
@@ -53,6 +58,20 @@ class TrainedRun:
     def model(self) -> AnyModel:
         """The trained network, ready to predict."""
         return find_model(self.folder)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was seen inside a network.
+
+    Attributes:
+        page: for people; the pictures are in folders beside it.
+        numbers: what `convolve explain --json` prints: of each image its answer, the numbers and files of each
+            instrument, and what was left out and why; the same of the network; the images that could not be read.
+    """
+
+    page: Path
+    numbers: Mapping[str, Any]
 
 
 def train(
@@ -114,6 +133,72 @@ def look(
     if dataset.has_masks:
         return inspect_masks(settle_masks(dataset, MaskOptions(), progress), progress=progress)
     return inspect_dataset(dataset, progress=progress)
+
+
+def explain(
+    model: str | Path,
+    images: str | Path | Sequence[str | Path] = (),
+    *,
+    out: str | Path = "explained",
+    only: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    layer: str | None = None,
+    units: Sequence[int] = (),
+    wanted: str | None = None,
+    truth: str | None = None,
+    pixel: tuple[int, int] | None = None,
+    region: tuple[int, int, int, int] | None = None,
+    box: int | None = None,
+    data: str | Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Explanation:
+    """Show why a network answers as it does.
+
+    Args:
+        model: a run's folder, or a model file.
+        images: files; none = the network alone.
+        out: folder of the page and the pictures.
+        only: instruments by name; none = all that work here.
+        options: of each instrument: `{"occlusion": {"side": 24}}` is `--set occlusion.side=24`.
+        layer: whose maps to look at.
+        units: which of its maps.
+        wanted: the class to explain; None = the answer.
+        truth: the right class, where the run's data does not tell.
+        pixel: of masks, x and y of the upright image.
+        region: of masks, left, top, right, bottom in pixels of the upright image.
+        box: of boxes, which of those found, from 1, the surest first; None = the first.
+        data: images to compare with; None = the run's training images, "none" = none.
+        seed: of what is drawn at random.
+        progress: told how far it is.
+
+    Raises:
+        UserError: the model, an instrument, a layer, a class or what is pointed at is not there; none of the images
+            can be read.
+    """
+    files = [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images]
+    if box is not None and box < 1:
+        raise UserError(f"box={box}: boxes are counted from 1", "Leave it out for the surest.")
+    asked = Wanted(
+        out=Path(out),
+        pointed=Pointed(wanted=wanted, truth=truth, pixel=pixel, region=_region(region), box=box),
+        only=[only] if isinstance(only, str) else list(only),
+        options={INSTRUMENTS[name].name: given for name, given in (options or {}).items()},
+        layer=layer,
+        units=tuple(units),
+        data=None if data is None else str(data),
+        seed=seed,
+        command=f"convolve.explain({str(model)!r}, {[str(file) for file in files]})",
+    )
+    told = explain_model(Path(model), files, asked, progress)
+    if files and not told["images"]:
+        raise UserError("none of the images can be explained", told["failed"][0]["error"])
+    return Explanation(Path(told["page"]), told)
+
+
+def _region(corners: tuple[int, int, int, int] | None) -> tuple[int, int, int, int] | None:
+    # By the words of a command line, whose checks these are.
+    return None if corners is None else region_of(",".join(map(str, corners)))
 
 
 def assignments_of(settings: Mapping[str, Any]) -> list[str]:

@@ -38,19 +38,19 @@ def require_side(name: str, image_hw: tuple[int, int], sides: tuple[int, ...]) -
     return height
 
 
-def hidden_layers(inputs: int, widths: tuple[int, ...], *, first: int, dropout: float) -> dict[str, nn.Module]:
-    """Fully connected layers by the names they have in Caffe's files: fc6, relu6, drop6, fc7, ...
+def hidden_layers(inputs: int, widths: tuple[int, ...]) -> dict[str, nn.Module]:
+    """Fully connected layers behind five convolutions, half of whose units drop out of a step of training.
+
+    They have the names of Caffe's files: fc6, relu6, drop6, fc7, ...
 
     Args:
         inputs: features that come in.
         widths: units of each layer.
-        first: the number of the first layer.
-        dropout: probability that a unit is left out of a step of training.
     """
     layers: dict[str, nn.Module] = {}
-    for number, units in enumerate(widths, start=first):
+    for number, units in enumerate(widths, start=6):
         layers |= {f"fc{number}": nn.Linear(inputs, units), f"relu{number}": nn.ReLU()}
-        layers[f"drop{number}"] = nn.Dropout(dropout)
+        layers[f"drop{number}"] = nn.Dropout(0.5)
         inputs = units
     return layers
 

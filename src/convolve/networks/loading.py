@@ -67,6 +67,8 @@ def load_backbone(network: Network, source: Weights | Mapping[str, Tensor] | Pat
     which are adapted (`adapt_channels`). No such name: left as it is, and reported. Weights that have less than half
     of the backbone's parameters by name are taken for those of another network.
 
+    Auxiliary classifiers are taken off: they help a backbone that knows nothing, and random ones would spoil this one.
+
     Args:
         network: changed in place, all or nothing.
         source: published or packaged weights, or a backbone's tensors by name, or a weight file (`read_weight_file`).
@@ -105,6 +107,7 @@ def load_backbone(network: Network, source: Weights | Mapping[str, Tensor] | Pat
             own[name].copy_(value)
             digest.update(name.encode())
             digest.update(own[name].cpu().contiguous().numpy().tobytes())
+    network.auxiliaries = None
     return LoadReport(
         origin=origin,
         loaded=tuple(matching),

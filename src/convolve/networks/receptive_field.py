@@ -188,21 +188,8 @@ _LOCAL = frozenset(
     for name in (
         *("native_batch_norm", "relu", "relu_", "hardtanh", "hardtanh_", "hardswish", "hardswish_", "silu", "silu_"),
         *("leaky_relu", "leaky_relu_", "elu", "elu_", "gelu", "sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_"),
-        *(
-            "tanh",
-            "tanh_",
-            "clamp",
-            "clamp_",
-            "clamp_min",
-            "clamp_min_",
-            "add",
-            "add_",
-            "sub",
-            "mul",
-            "mul_",
-            "div",
-            "pow",
-        ),
+        *("tanh", "tanh_", "clamp", "clamp_", "clamp_min", "clamp_min_"),
+        *("add", "add_", "sub", "mul", "mul_", "div", "pow"),
         *("cat", "clone", "detach", "split", "chunk"),
     )
 )

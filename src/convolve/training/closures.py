@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from convolve.errors import UserError
-from convolve.training.compute import Compute
+from convolve.training.compute import Compute, is_out_of_memory
 
 
 def check_suits_closures(compute: Compute, *, clip_norm: float) -> None:
@@ -28,12 +28,22 @@ def check_suits_closures(compute: Compute, *, clip_norm: float) -> None:
         )
 
 
-def whole_batch_out_of_memory() -> UserError:
-    """The error where a graph that is differentiated twice does not fit in memory."""
-    return UserError(
-        "out of memory: this optimiser keeps the graph of a whole batch",
-        "Give a smaller train.batch_size (and train.accumulate=1), or optimiser=sgd.",
-    )
+@contextmanager
+def whole_batch_in_memory() -> Iterator[None]:
+    """Inside, a graph is kept that is differentiated twice, so that a batch cannot be taken in portions.
+
+    Raises:
+        UserError: it does not fit in memory.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "out of memory: this optimiser keeps the graph of a whole batch",
+            "Give a smaller train.batch_size (and train.accumulate=1), or optimiser=sgd.",
+        ) from error
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -20,8 +19,9 @@ from convolve.progress import Progress
 from convolve.randomness import torch_randomness
 from convolve.run.history import History
 from convolve.training.auxiliary_losses import drop_auxiliaries, training_form
+from convolve.training.batch_losses import BatchLosses
 from convolve.training.checkpoint import Position, copied, read_checkpoint, write_checkpoint
-from convolve.training.closures import check_suits_closures, running_statistics_kept, whole_batch_out_of_memory
+from convolve.training.closures import check_suits_closures, running_statistics_kept, whole_batch_in_memory
 from convolve.training.compute import Compute, is_out_of_memory, out_of_memory
 from convolve.training.inference import Outputs, compute_outputs
 from convolve.training.optimisers import ClosureOptimiser
@@ -120,9 +120,14 @@ class Fit:
         closed = isinstance(optimiser, ClosureOptimiser)
         if closed:
             check_suits_closures(compute, clip_norm=settings.clip_norm)
-        # What torch.compile makes cannot be differentiated twice.
-        stepped, self._losses = training_form(network, task)
-        self._run_network = stepped if closed else compute.runner(stepped)
+        stepped, losses = training_form(network, task)
+        self._losses = BatchLosses(
+            # What torch.compile makes cannot be differentiated twice.
+            network=stepped if closed else compute.runner(stepped),
+            losses=losses,
+            normalise=normalise,
+            compute=compute,
+        )
         self._task = task
         self._train = train
         self._validation = validation
@@ -231,7 +236,11 @@ class Fit:
         for group in self._optimiser.param_groups:
             group["lr"] = self._learning_rate(step) * group.get("lr_factor", 1.0)
         closed = isinstance(self._optimiser, ClosureOptimiser)
-        loss = float(self._loss(batches).detach()) if closed else self._gradients(batches)
+        if closed:
+            with whole_batch_in_memory():
+                loss = float(self._loss(batches).detach())
+        else:
+            loss = self._gradients(batches)
         images = sum(len(batch.rows) for batch in batches)
         if not math.isfinite(loss):
             raise self._diverged(step)
@@ -249,6 +258,33 @@ class Fit:
         position.loss_count += images
         self._images += images
 
+    def _gradients(self, batches: list[Batch]) -> float:
+        """Mean loss over the batches' images, its gradient in the parameters; halves the portion if memory runs out."""
+        position = self._position
+        while True:
+            self._optimiser.zero_grad()
+            try:
+                with self._drawing_as_this_step():
+                    return self._losses.backward(batches, portion=position.micro_batch)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                largest = max(len(batch.rows) for batch in batches)
+                portion = math.ceil((position.micro_batch or largest) / 2)
+                if portion == position.micro_batch or largest == 1:
+                    raise out_of_memory() from error
+                position.micro_batch = portion
+                self._progress(f"out of memory: going on with {portion} images at a time", 0, 0)
+
+    def _loss(self, batches: list[Batch]) -> Tensor:
+        """Mean loss over the batches' images with its graph; the same numbers at every call within a step."""
+        with self._drawing_as_this_step():
+            return self._losses.mean(batches)
+
+    def _drawing_as_this_step(self) -> AbstractContextManager[None]:
+        # What the network draws (dropout) depends on the step alone: a resumed training draws the same.
+        return torch_randomness(self._settings.seed, "step", self._position.epoch, self._position.step)
+
     def _step_with_closure(self, batches: list[Batch]) -> None:
         position = self._position
         # The running statistics have seen this batch once, as in any other step; the mean and variance that normalise
@@ -256,61 +292,9 @@ class Fit:
         with (
             running_statistics_kept(self._network),
             torch_randomness(self._settings.seed, "optimiser", position.epoch, position.step),
+            whole_batch_in_memory(),
         ):
-            try:
-                self._optimiser.step(lambda: self._loss(batches))  # type: ignore[arg-type, return-value]
-            except RuntimeError as error:
-                raise (whole_batch_out_of_memory() if is_out_of_memory(error) else error) from error
-
-    def _loss(self, batches: list[Batch]) -> Tensor:
-        """Mean loss over the batches' images with its graph; the same numbers at every call within a step."""
-        images = sum(len(batch.rows) for batch in batches)
-        with torch_randomness(self._settings.seed, "step", self._position.epoch, self._position.step):
-            return torch.stack([loss for batch in batches for loss in self._parts(batch, share=1 / images)]).sum()
-
-    def _gradients(self, batches: list[Batch]) -> float:
-        """Mean loss over the batches' images, its gradient in the parameters; halves the portion if memory runs out."""
-        while True:
-            self._optimiser.zero_grad()
-            images = sum(len(batch.rows) for batch in batches)
-            try:
-                # What the network draws (dropout) depends on the step alone: a resumed training draws the same.
-                with torch_randomness(self._settings.seed, "step", self._position.epoch, self._position.step):
-                    return sum(self._backward(batch, share=1 / images) for batch in batches)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                largest = max(len(batch.rows) for batch in batches)
-                portion = math.ceil((self._position.micro_batch or largest) / 2)
-                if portion == self._position.micro_batch or largest == 1:
-                    raise out_of_memory() from error
-                self._position.micro_batch = portion
-                self._progress(f"out of memory: going on with {portion} images at a time", 0, 0)
-
-    def _backward(self, batch: Batch, *, share: float) -> float:
-        total = 0.0
-        for loss in self._parts(batch, share=share):
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        return total
-
-    def _parts(self, batch: Batch, *, share: float) -> Iterator[Tensor]:
-        """The loss of each part of a batch that fits in memory, summed over its images, times `share`."""
-        # Parts as equal as can be: a left-over single image would leave batch norm without statistics.
-        parts = math.ceil(len(batch.rows) / (self._position.micro_batch or len(batch.rows)))
-        bounds = [number * len(batch.rows) // parts for number in range(parts + 1)]
-        images = self._compute.images(self._normalise(batch.images))
-        extras = [extra.to(self._compute.device) for extra in batch.extras]
-        targets = batch.targets.to(self._compute.device)
-        for part in (slice(start, end) for start, end in pairwise(bounds)):
-            with self._compute.precision():
-                outputs = self._run_network(images[part], *(extra[part] for extra in extras))
-            losses = self._losses(outputs, targets[part])
-            if batch.blend is not None:
-                partners = targets[batch.blend.partner[part].to(targets.device)]
-                weight = batch.blend.weight[part].to(losses.device)
-                losses = weight * losses + (1 - weight) * self._losses(outputs, partners)
-            yield losses.sum() * share
+            self._optimiser.step(lambda: self._loss(batches))  # type: ignore[arg-type, return-value]
 
     def _evaluate(self) -> dict[str, float]:
         outputs: Outputs = compute_outputs(

@@ -105,7 +105,7 @@ def _examples(run: Run, plan: Plan, prepared: Prepared, judged: Judged) -> tuple
         question = explainer.question(np.asarray(prepared.pack.images[row]), sample.name, wanted=best, truth=truth)
         return explainer.network(), question, fared[position].probability
 
-    looks = looks_at([asked(position) for position in wrong[:MOST_SHOWN]])
+    looks = looks_at(lambda: [asked(position) for position in wrong[:MOST_SHOWN]])
     return [example(position) for position in wrong], [example(position) for position in unsure], looks
 
 

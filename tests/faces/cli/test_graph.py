@@ -14,6 +14,11 @@ def test_an_expression_is_shown_as_text_json_and_a_drawing(elsewhere):
     assert {(edge["from"], edge["to"]): edge["partial"] for edge in found["edges"]}["d", "e"] == 3
 
 
+def test_the_micro_sign_of_a_keyboard_is_the_letter_that_the_expression_has(elsewhere):
+    found = succeeds("graph", "e=\u00b5*2", "\u00b5=3", "--json").json
+    assert {node["name"]: node["value"] for node in found["nodes"]} == {"\u03bc": 3, "e": 6}
+
+
 def test_a_network_is_shown_layer_by_layer(elsewhere):
     assert "61,932 parameters" in succeeds("graph", "lenet5", "--channels", "1", "--size", "32", "--out", "n.svg").out
     assert ElementTree.parse("n.svg").getroot().tag.endswith("svg")
@@ -39,6 +44,10 @@ def test_a_run_is_shown_with_the_images_it_takes(run):
         (("e=a", "a=1", "--size", "3"), "for networks"),
         (("e=a*2", "a=1", "--out", "x.png"), "SVG"),
         (("e=a*2", "a=1", "--out", "nowhere/x.svg"), "no folder"),
+        (("e=a*2", "a=1", "--out", "."), "is a folder"),
+        (("e=a*2", "a=1", "--out", ""), "is a folder"),
+        (("e=a*2", "a=1", "--out", "folder.svg"), "is a folder"),
+        (("e=a*2", "a=1", "--out", "x" * 300 + ".svg"), "cannot be written"),
         (("",), "empty"),
         (("residual", "a=1"), "takes no values"),
         (("patch-nt",), "Did you mean 'patch-net'"),
@@ -48,4 +57,6 @@ def test_a_run_is_shown_with_the_images_it_takes(run):
     ],
 )
 def test_what_cannot_be_shown_is_told(words, told, elsewhere):
+    (elsewhere / "folder.svg").mkdir()
     assert told in refused("graph", *words)
+    assert [path.name for path in elsewhere.iterdir()] == ["folder.svg"]

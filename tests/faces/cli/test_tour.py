@@ -3,7 +3,7 @@ import json
 import pytest
 from bs4 import BeautifulSoup
 
-from faces.cli.terminal import refused, succeeds
+from faces.cli.terminal import convolve, refused, succeeds
 
 
 def test_some_topics_make_a_page_in_the_order_of_the_tour(elsewhere):
@@ -79,8 +79,6 @@ def test_a_page_that_cannot_be_written_is_refused_before_work_starts(elsewhere, 
 
 @pytest.mark.parametrize("seed", ["-1", "much"])
 def test_a_seed_that_is_none_is_refused(elsewhere, seed):
-    from faces.cli.terminal import convolve
-
     answer = convolve("tour", "neuron", "--seed", seed)
     assert answer.code == 2
     assert "--seed" in answer.err

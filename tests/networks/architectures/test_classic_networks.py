@@ -130,6 +130,12 @@ def test_googlenet_without_auxiliary_classifiers_takes_images_of_other_sizes():
         built("googlenet", 96)
 
 
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 2.0])
+def test_a_share_that_drops_out_is_below_one(dropout):
+    with pytest.raises(UserError, match=r"network\.options\.dropout"):
+        built("googlenet", dropout=dropout)
+
+
 @pytest.mark.parametrize(("name", "side"), [("alexnet", 256), ("zfnet", 227), ("vgg-cnn-s", 256), ("overfeat", 300)])
 def test_other_sizes_are_refused_with_the_right_one(name, side):
     sides = ARCHITECTURES[name].sides

@@ -169,6 +169,17 @@ def test_a_networks_drawing_names_every_layer_and_fits_a_telephone():
     assert len(list(root.iter(f"{_SVG}path"))) == sum(len(row.inputs) for row in graph.rows)
 
 
+def test_many_branches_side_by_side_leave_room_for_words():
+    network = torchvision.models.DenseNet(growth_rate=2, block_config=(30,), num_init_features=4, num_classes=2)
+    graph = layer_graph(network.eval(), channels=3, image_hw=(32, 32))
+    texts = list(ElementTree.fromstring(str(layer_svg(graph))).iter(f"{_SVG}text"))
+    # Letters of 11 and 12 pixels are about 6 wide.
+    assert all(float(text.get("x")) + 6 * len(text.text) < 390 for text in texts)
+    # The end of a name says which layer it is.
+    assert any(text.text.endswith("denselayer30.conv2  Conv2d 3x3") for text in texts)
+    assert max(map(len, layer_text(graph).splitlines())) < 180
+
+
 def test_the_table_of_a_network_has_its_sums():
     lines = layer_text(layer_graph(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), channels=3, image_hw=(6, 6)))
     assert "112 parameters" in lines

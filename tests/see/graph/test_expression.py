@@ -33,6 +33,12 @@ def test_a_new_name_for_an_old_value_is_a_node():
     graph = expression_graph("c = a; c * c", {"a": 3})
     assert graph["c"].text == "copy(a)"
     assert graph["a"].total == 6
+    assert expression_graph("c = +a", {"a": 3}).output == "c"
+
+
+@pytest.mark.parametrize("name", ["self", "function", "inputs", "values"])
+def test_names_that_python_uses_are_names_like_others(name):
+    assert expression_graph(f"e = {name} * {name}", {name: 3})[name].total == 6
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,8 @@ _CUT = """[...document.querySelectorAll("svg text")].filter(e => {
         text.bottom > svg.bottom + 2; }).map(e => e.textContent)"""
 # A letter's size on the screen: the drawing is scaled to the page.
 _SMALLEST = """Math.min(...[...document.querySelectorAll("svg text")].map(e => {
-    const scale = e.getScreenCTM(); return parseFloat(getComputedStyle(e).fontSize) * Math.hypot(scale.a, scale.b); }))"""
+    const scale = e.getScreenCTM();
+    return parseFloat(getComputedStyle(e).fontSize) * Math.hypot(scale.a, scale.b); }))"""
 # What letters are drawn in, on the page and in the figures.
 _COLOURS = """[...new Set([...document.querySelectorAll("p, td, th, figcaption, code, h1, h2, a, li, svg text")].map(
     e => e.closest("svg") ? getComputedStyle(e).fill : getComputedStyle(e).color))]"""

@@ -193,6 +193,27 @@ class TestTraining:
         with pytest.raises(UserError, match=words):
             self.fit(tmp_path, **changes)
 
+    @pytest.mark.parametrize("calls", [1, 2])
+    def test_too_little_memory_is_said_at_the_first_pass_and_at_a_later_one(self, tmp_path, calls):
+        class Small(nn.Module):
+            """A machine without room for the graph of eight images from some pass on."""
+
+            def __init__(self):
+                super().__init__()
+                self.inner, self.passes = convolutional(), 0
+
+            def forward(self, images):
+                self.passes += torch.is_grad_enabled()
+                if torch.is_grad_enabled() and self.passes >= calls:
+                    raise torch.OutOfMemoryError("DefaultCPUAllocator: can't allocate memory")
+                return self.inner(images)
+
+        settings = FitSettings(epochs=1, lr=0.5)
+        fit = make_fit(tmp_path, Small(), settings=settings, optimiser="saddle-free-newton", krylov=2)
+        with pytest.raises(UserError, match="keeps the graph of a whole batch") as caught:
+            fit.run()
+        assert "train.batch_size" in caught.value.remedy
+
     def test_a_loss_that_is_no_number_stops_it(self, tmp_path):
         fit, network = self.fit(tmp_path)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""AlexNet as published: two halves that meet in some layers only, and local response normalisation."""
+"""AlexNet as published: two halves that see each other in some layers only, and local response normalisation."""
 
 from collections import OrderedDict
 
@@ -36,7 +36,7 @@ def alexnet(
         outputs: K.
         channels: C.
         image_hw: (224, 224) or (227, 227).
-        grouped: the paper's two halves, one on each graphics card, which see each other's maps in conv3 only.
+        grouped: the paper's two halves, one on each graphics card; of conv2 to conv5 only conv3 sees the maps of both.
         initialisation: "he", or "paper": N(0, 0.01^2), biases 1 in conv2, conv4, conv5, fc6 and fc7.
 
     Raises:
@@ -64,7 +64,7 @@ def alexnet(
         "relu5": nn.ReLU(),
         "pool5": nn.MaxPool2d(3, stride=2),
         "flatten": nn.Flatten(),
-        **hidden_layers(256 * 6 * 6, (4096, 4096), first=6, dropout=0.5),
+        **hidden_layers(256 * 6 * 6, (4096, 4096)),
     }
     backbone = nn.Sequential(OrderedDict(layers))
     initialise(backbone, initialisation, biased=("conv2", "conv4", "conv5", "fc6", "fc7"))

@@ -1,7 +1,9 @@
 """GoogLeNet as published: nine Inception modules, and two auxiliary classifiers while it is trained."""
 
 from collections import OrderedDict
+from typing import Annotated
 
+from pydantic import Field
 from torch import nn
 
 from convolve.errors import UserError
@@ -33,11 +35,16 @@ _STEM_MAPS = 192
 
 
 def googlenet(
-    outputs: int, *, channels: int, image_hw: tuple[int, int], auxiliary: bool = True, dropout: float = 0.4
+    outputs: int,
+    *,
+    channels: int,
+    image_hw: tuple[int, int],
+    auxiliary: bool = True,
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4,
 ) -> Network:
     """A stem of three convolutions, nine Inception modules, the mean of each map, K outputs.
 
-    6,998,552 parameters for 1,000 classes of RGB images; while it is trained 6,379,730 more, in two classifiers on the
+    6,998,552 parameters for 1,000 classes of RGB images; while it is trained 6,379,728 more, in two classifiers on the
     modules 4a and 4d, whose losses count 0.3 each. The 5 x 5 convolutions are 5 x 5, and nothing is batch-normalised:
     torchvision's `googlenet` differs in both.
 

@@ -53,7 +53,7 @@ def overfeat(
         "relu5": nn.ReLU(),
         "pool5": nn.MaxPool2d(2),
         "flatten": nn.Flatten(),
-        **hidden_layers(1024 * 6 * 6, (3072, 4096), first=6, dropout=0.5),
+        **hidden_layers(1024 * 6 * 6, (3072, 4096)),
     }
     backbone = nn.Sequential(OrderedDict(layers))
     initialise(backbone, initialisation)

@@ -60,7 +60,7 @@ def vgg_cnn_s(
         "relu5": nn.ReLU(),
         "pool5": nn.MaxPool2d(3, stride=3, ceil_mode=True),
         "flatten": nn.Flatten(),
-        **hidden_layers(512 * 6 * 6, (4096, 4096), first=6, dropout=0.5),
+        **hidden_layers(512 * 6 * 6, (4096, 4096)),
     }
     backbone = nn.Sequential(OrderedDict(layers))
     initialise(backbone, initialisation)

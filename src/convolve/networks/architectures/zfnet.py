@@ -53,7 +53,7 @@ def zfnet(outputs: int, *, channels: int, image_hw: tuple[int, int], initialisat
         "relu5": nn.ReLU(),
         "pool5": nn.MaxPool2d(3, stride=2),
         "flatten": nn.Flatten(),
-        **hidden_layers(256 * 6 * 6, (4096, 4096), first=6, dropout=0.5),
+        **hidden_layers(256 * 6 * 6, (4096, 4096)),
     }
     backbone = nn.Sequential(OrderedDict(layers))
     initialise(backbone, initialisation)

@@ -2,6 +2,7 @@
 
 import ast
 import math
+import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Expression:
     given: Mapping[str, float]
     steps: tuple[tuple[str, ast.expr], ...]
 
-    def evaluate(self, **values: Tensor) -> dict[str, Tensor]:
+    def evaluate(self, /, **values: Tensor) -> dict[str, Tensor]:
         """The value of every step, by name.
 
         Args:
@@ -68,7 +69,7 @@ class Expression:
         for name, formula in self.steps:
             value = _Evaluation(known).of(formula)
             # A new name for an old value is a node of its own.
-            known[name] = value.clone() if isinstance(formula, ast.Name) else value
+            known[name] = value.clone() if any(value is old for old in known.values()) else value
         return {name: known[name] for name, _ in self.steps}
 
 
@@ -113,6 +114,11 @@ def parse(text: str) -> Expression:
     if not statements:
         raise UserError("the expression is empty", 'For example: "e=(a+b)*(b+1)" a=2 b=1')
     return _assembled([_step(statement, last=statement is statements[-1]) for statement in statements])
+
+
+def plain_name(word: str) -> str:
+    """A name as it is read in an expression: Python's parser takes the micro sign for the Greek letter, and so on."""
+    return unicodedata.normalize("NFKC", word.strip())
 
 
 def _step(statement: ast.stmt, *, last: bool) -> tuple[str, ast.expr]:

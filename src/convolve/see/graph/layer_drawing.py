@@ -13,7 +13,10 @@ from convolve.see.tour.drawing import INK, PURPLE
 WIDTH = 390.0
 """Pixels: a telephone's."""
 _PITCH, _TOP, _LEFT, _LANE = 36.0, 22.0, 12.0, 11.0
+# However many branches run side by side, their rails leave room for words.
+_MOST_RAILS = 110.0
 _RAIL_COLOURS = (GREY, BLUE, ORANGE, GREEN, PURPLE)
+_MOST_SOURCES = 6
 # Letters of 12 pixels are about so wide.
 _LETTER = 6.6
 
@@ -24,7 +27,7 @@ def layer_text(graph: LayerGraph) -> str:
     rows = [head]
     for number, row in enumerate(graph.rows):
         # What follows the line above says nothing of it.
-        source = "" if row.inputs in ((), (number - 1,)) else " + ".join(map(str, row.inputs))
+        source = "" if row.inputs in ((), (number - 1,)) else _sources(row.inputs)
         rows.append(
             (
                 str(number),
@@ -42,19 +45,28 @@ def layer_text(graph: LayerGraph) -> str:
     return "\n".join([*aligned(rows, to_the_right=frozenset({0, 4, 5, 6, 7, 8, 9})), "", *_sums(graph)])
 
 
+def _sources(rows: Sequence[int]) -> str:
+    """Of many, as of a densely connected layer, the first and the last few."""
+    if len(rows) <= _MOST_SOURCES:
+        return " + ".join(map(str, rows))
+    return f"{rows[0]} + … + {rows[-2]} + {rows[-1]} ({len(rows)})"
+
+
 def layer_svg(graph: LayerGraph) -> Markup:
     """An <svg> element: a dot for each layer from the image down, joined by rails; readable at 390 pixels.
 
     Colours are the palette's, in styles, as those of `convolve.see.graph.drawing.computation_svg`.
     """
     lanes = rail_lanes([row.inputs for row in graph.rows])
-    left = _LEFT + _LANE * max(lanes) + 14
+    lane = min(_LANE, _MOST_RAILS / max(1, *lanes))
+    places = [_LEFT + lane * number for number in lanes]
+    left = max(places) + 14
     letters = int((WIDTH - left) / _LETTER)
-    parts = [_rail(source, number, lanes) for number, row in enumerate(graph.rows) for source in row.inputs]
+    parts = [_rail(source, number, lanes, places) for number, row in enumerate(graph.rows) for source in row.inputs]
     for number, row in enumerate(graph.rows):
         y = _y(number)
-        parts.append(f'<circle cx="{_x(lanes[number])}" cy="{y}" r="4" style="fill:{_colour(lanes[number])}"/>')
-        parts.append(svg_text(left, y, label(_title(row), longest=letters), colour=INK, style="font-weight:600"))
+        parts.append(f'<circle cx="{places[number]:.1f}" cy="{y}" r="4" style="fill:{_colour(lanes[number])}"/>')
+        parts.append(svg_text(left, y, _title(row, letters), colour=INK, style="font-weight:600"))
         parts.append(svg_text(left, y + 14, label(_facts(row), longest=letters + 6), colour=GREY, size=11))
     bottom = _y(len(graph.rows)) + 6
     lines = [*_sums(graph), "sees 7/2: a unit sees 7 pixels, units are 2 pixels apart", "m-adds: multiply-adds"]
@@ -84,19 +96,15 @@ def rail_lanes(inputs: Sequence[Sequence[int]]) -> list[int]:
     return lanes
 
 
-def _rail(source: int, number: int, lanes: Sequence[int]) -> str:
+def _rail(source: int, number: int, lanes: Sequence[int], places: Sequence[float]) -> str:
     """Down in the source's lane, and over to the row's lane in the last step."""
-    x0, x1 = _x(lanes[source]), _x(lanes[number])
+    x0, x1 = places[source], places[number]
     turn, end = _y(number - 1), _y(number)
-    bend = f" C{x0} {turn + _PITCH / 2} {x1} {end - _PITCH / 2} {x1} {end}"
+    bend = f" C{x0:.1f} {turn + _PITCH / 2} {x1:.1f} {end - _PITCH / 2} {x1:.1f} {end}"
     return (
-        f'<path d="M{x0} {_y(source)} L{x0} {turn}{bend}" '
+        f'<path d="M{x0:.1f} {_y(source)} L{x0:.1f} {turn}{bend}" '
         f'style="fill:none;stroke:{_colour(lanes[source])};stroke-width:1.6"/>'
     )
-
-
-def _x(lane: int) -> float:
-    return _LEFT + _LANE * lane
 
 
 def _y(number: int) -> float:
@@ -107,8 +115,10 @@ def _colour(lane: int) -> str:
     return _RAIL_COLOURS[lane % len(_RAIL_COLOURS)]
 
 
-def _title(row: LayerNode) -> str:
-    return "  ".join(filter(None, (row.name, row.operation)))
+def _title(row: LayerNode, longest: int) -> str:
+    """Cut in front, where it is too long: the end of a name says which layer it is."""
+    whole = "  ".join(filter(None, (row.name, row.operation)))
+    return label(whole[::-1], longest=longest)[::-1]
 
 
 def _facts(row: LayerNode) -> str:

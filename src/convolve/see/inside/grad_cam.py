@@ -61,7 +61,7 @@ def deciding_layer(subject: Subject, layer: str | None = None) -> str:
     used = {name: slope for name, slope in zip(names, slopes, strict=True) if slope is not None}
     if not used:
         raise UserError(f"the answer does not depend on layer '{layer}'", "Choose another one, or none.")
-    # Of the maps of a pyramid a region is read from one; that all slopes of a layer are 0 may also be this image's doing.
+    # Of the maps of a pyramid a region is read from one. That slopes are 0 may also be the empty image's doing.
     return next((name for name in reversed(used) if bool(used[name].any())), [*used][-1])
 
 

@@ -22,9 +22,12 @@ Passes: TypeAlias = Callable[[Tensor], Tensor]
 _WORTH_CONVERTING = 50e9
 # Values of a batch of images: small images go many at once.
 _VALUES_AT_ONCE = 3 * 224 * 224 * AT_ONCE
+# Multiply-adds that one instrument may spend where nobody says how many passes: a minute, or less, of two cores.
+_AFFORDED = 500e9
 
 _serials: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 _numbers = count()
+_costs: WeakKeyDictionary[nn.Module, dict[torch.Size, int]] = WeakKeyDictionary()
 
 
 def many_passes(
@@ -59,6 +62,19 @@ def many_passes(
     return passes_of
 
 
+def affordable_passes(subject: Subject, image: Tensor, *, most: int, least: int) -> int:
+    """How many passes of an image's size are worth their time: `most` of a light network, fewer of a costly one.
+
+    Args:
+        subject: its network's multiply-adds are counted, so that the number is the same on every machine.
+        image: (C, H, W).
+        most: of a light network.
+        least: of any.
+    """
+    cost = _multiply_adds(subject.network, subject.compute.images(subject.normalise(image[None])))
+    return max(least, min(most, int(_AFFORDED / max(1, cost))))
+
+
 def identity(network: nn.Module) -> str:
     """Of one network object with its present weights.
 
@@ -71,6 +87,9 @@ def identity(network: nn.Module) -> str:
 
 
 def _multiply_adds(network: nn.Module, image: Tensor) -> int:
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(image)
-    return int(counter.get_total_flops()) // 2
+    known = _costs.setdefault(network, {})
+    if image.shape not in known:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(image)
+        known[image.shape] = int(counter.get_total_flops()) // 2
+    return known[image.shape]

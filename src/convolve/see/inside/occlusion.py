@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from convolve.errors import UserError
 from convolve.progress import Progress, silent
 from convolve.see.inside.layers import MapLayer, captured, find_layer, map_layers
-from convolve.see.inside.many_passes import identity, many_passes
+from convolve.see.inside.many_passes import affordable_passes, identity, many_passes
 from convolve.see.inside.subject import Subject
 
 Cover: TypeAlias = Literal["fill", "grey"]
@@ -24,6 +24,8 @@ Cover: TypeAlias = Literal["fill", "grey"]
 # A map of 21 x 21: EfficientNet-Lite0 at 300 pixels is to answer within 20 seconds on two cores, of which preparing
 # an engine takes some.
 _MOST_SQUARES = 441
+# A map of 10 x 10, however costly the network.
+_LEAST_SQUARES = 100
 _SHARE_OF_SIDE = 8
 _CHUNK = 64
 # Several instruments ask about the same image.
@@ -78,15 +80,18 @@ class Occluded:
     activation: Tensor | None
 
 
-def choose_squares(image_hw: tuple[int, int], *, side: int | None = None, stride: int | None = None) -> Squares:
+def choose_squares(
+    image_hw: tuple[int, int], *, side: int | None = None, stride: int | None = None, most: int = _MOST_SQUARES
+) -> Squares:
     """Places that cover all of an image.
 
     Args:
         image_hw: height and width, pixels.
         side: of the square, pixels; None = an eighth of the shorter side, at least 2, more where the image is so long
             that there would be too many places.
-        stride: pixels from place to place; None = a third of the side or as much more as keeps to 441 places, at most
-            the side.
+        stride: pixels from place to place; None = a third of the side or as much more as keeps to `most` places, at
+            most half the side, or all of one that is given.
+        most: places.
 
     Raises:
         UserError: the square is larger than the image, or the stride leaves gaps.
@@ -103,10 +108,18 @@ def choose_squares(image_hw: tuple[int, int], *, side: int | None = None, stride
         widest = a_side if side is not None else max(1, a_side // 2)
         for a_stride in [stride] if stride is not None else range(max(1, a_side // 3), widest + 1):
             squares = _squares(image_hw, a_side, a_stride)
-            if len(squares) <= _MOST_SQUARES or stride is not None:
+            if len(squares) <= most or stride is not None:
                 return squares
     # A square asked for is small, or the image is a strip: more places then, but no gaps.
     return squares
+
+
+def affordable_squares(
+    subject: Subject, image: Tensor, *, side: int | None = None, stride: int | None = None
+) -> Squares:
+    """`choose_squares` for an image (C, H, W): up to 441 places, of a costly network down to 100."""
+    most = affordable_passes(subject, image, most=_MOST_SQUARES, least=_LEAST_SQUARES)
+    return choose_squares((image.shape[1], image.shape[2]), side=side, stride=stride, most=most)
 
 
 def occlude(

@@ -43,8 +43,8 @@ _REFERENCE = re.compile(r"""(?:url\(|href=")#([^")]*)""")
 def tour_style(name: str) -> Iterator[None]:
     """How charts of the tour look; inside, figures are made and turned into SVG by `themed`.
 
-    Draw with the colours INK, LINE, PURPLE, GROUND of this module and BLUE, ORANGE, GREEN, GREY of `convolve.see.report.svg`,
-    at most `WIDTH` inches wide; others are not changed on dark ground.
+    Draw with the colours INK, LINE, PURPLE, GROUND of this module and BLUE, ORANGE, GREEN, GREY of
+    `convolve.see.report.svg`, at most `WIDTH` inches wide; others are not changed on dark ground.
 
     Args:
         name: unique on the page.

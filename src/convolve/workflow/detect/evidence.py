@@ -51,4 +51,4 @@ def looks_at_boxes(
         return subject, replace(question, truth=background), probability
 
     surest = sorted(alarms, key=lambda alarm: -alarm[2])[:MOST_SHOWN]
-    return looks_at([asked(*alarm) for alarm in surest])
+    return looks_at(lambda: [asked(*alarm) for alarm in surest])

@@ -7,13 +7,18 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from convolve.errors import UserError
+from convolve.networks.detection.box_coding import decode
 from convolve.networks.detection.detector import Detector, Seen
 from convolve.networks.detection.one_stage import OneStageDetector
+from convolve.networks.detection.region_sampling import BOX_DEVIATIONS
 from convolve.networks.detection.shared_maps import SharedMaps
 from convolve.networks.detection.two_stage import TwoStageDetector
 from convolve.networks.detectors.rcnn import WarpedRegions
 
 _SMALLEST_PROBABILITY = 1e-6
+# A head moves a proposal's edges; so much of the two overlaps all the same. The nearest are asked, for R-CNN's sake.
+_NEAR_IOU = 0.3
+_MOST_PROPOSALS = 64
 
 
 @final
@@ -91,6 +96,37 @@ def answers_about(network: Detector, image: Tensor, region: Tensor, label: int) 
         # Of places whose boxes are as near, the one that was surest is the one that was kept.
         best = overlaps.clamp(min=0) * network.head.probabilities(rows)[:, label]
     return ReferenceAnswers(network, int(best.argmax()))
+
+
+def proposal_of(
+    network: TwoStageDetector, image: Tensor, hw: tuple[int, int], box: Tensor, label: int, given: Tensor | None
+) -> Tensor:
+    """(4,) the region that became a box: what the network said of it is what it says of the box.
+
+    Args:
+        network: in test mode.
+        image: (1, C, H, W) normalised, padded.
+        hw: height and width of its content.
+        box: (4,) left, top, right, bottom, pixels of the input.
+        label: its class, background not counted.
+        given: (R, 4) the proposals, for a network that takes them; None = unknown, and the box itself stands in.
+    """
+    if network.takes_regions and given is None:
+        return box
+    with torch.inference_mode():
+        regions = None if given is None else given[None].to(image.device)
+        seen = Seen(network.dense(image), (image.shape[2], image.shape[3]), torch.tensor([hw]), regions)
+        proposals = network.propose(seen)[0]
+        nearness, order = box_iou(box[None].to(proposals), proposals)[0].sort(descending=True, stable=True)
+        near = proposals[order[nearness >= _NEAR_IOU][:_MOST_PROPOSALS]]
+        if len(near) == 0:
+            return box
+        said = network.say(seen, [near], network.region_head)
+        offsets = said[:, network.classes + 1 :].reshape(len(near), network.classes, 4)[:, label]
+        overlaps = box_iou(box[None].to(near), decode(offsets, near, deviations=BOX_DEVIATIONS))[0]
+        # Of proposals that became much the same box, the surest one is the one that was kept.
+        best = near[(overlaps * network.probabilities(said)[:, label]).argmax()]
+    return best.clone().cpu()
 
 
 def _class_outputs(network: TwoStageDetector, said: Tensor) -> Tensor:

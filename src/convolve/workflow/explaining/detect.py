@@ -26,7 +26,7 @@ from convolve.see.inside.subject import Question, Subject
 from convolve.workflow.data import open_data
 from convolve.workflow.detect.planning import read_box_plan
 from convolve.workflow.detect.testing import with_classes
-from convolve.workflow.explaining.box_answers import answers_about, cuts_out, layers_over_image
+from convolve.workflow.explaining.box_answers import answers_about, cuts_out, layers_over_image, proposal_of
 from convolve.workflow.explaining.classify import check_classes
 from convolve.workflow.explaining.explainer import Asked, Known, Pointed, fast
 
@@ -68,10 +68,10 @@ class DetectorExplainer:
     def ask(self, image: Path, pointed: Pointed, known: Known) -> Asked:
         """See `Explainer`."""
         pixels = decode(image, channels=self.model.preprocessing.channels)
-        found = self._found(image, pointed)
+        found, regions = self._found(image, pointed)
         number = (pointed.box or 1) - 1
         corners, label = found.corners[number], int(found.labels[number])
-        subject, question = self.box(pixels, image.name, corners, label)
+        subject, question = self.box(pixels, image.name, corners, label, regions)
         wanted = pointed.wanted or self.model.classes[label]
         truth = self._truth(corners, pointed, known(image))
         probability = float(found.probabilities[number])
@@ -84,7 +84,14 @@ class DetectorExplainer:
         box = {"label": self.model.classes[label], "probability": probability, "box": corners.tolist()}
         return Asked(subject=subject, question=question, answers={**box, "boxes": len(found.labels)})
 
-    def box(self, pixels: ImageArray, name: str, corners: NDArray[np.float64], label: int) -> tuple[Subject, Question]:
+    def box(
+        self,
+        pixels: ImageArray,
+        name: str,
+        corners: NDArray[np.float64],
+        label: int,
+        regions: NDArray[np.float32] | None = None,
+    ) -> tuple[Subject, Question]:
         """The question what a box holds.
 
         Args:
@@ -92,10 +99,14 @@ class DetectorExplainer:
             name: of the image.
             corners: (4,) left, top, right, bottom in its pixels.
             label: the class that was found, an index of the model's.
+            regions: (R, 4) the proposals that were looked at, for a network that takes them; None = unknown: what is
+                said of the box itself then, not of the proposal that became it.
         """
-        factors = self.model.preprocessing.box_factors((pixels.shape[0], pixels.shape[1]))
-        region = torch.from_numpy(corners * np.tile(factors, 2)).float()
-        padded = self._padded(self.model.preprocessing.resize(pixels))
+        factors = np.tile(self.model.preprocessing.box_factors((pixels.shape[0], pixels.shape[1])), 2)
+        seen = self.model.preprocessing.resize(pixels)
+        padded, box = self._padded(seen), torch.from_numpy(corners * factors).float()
+        given = None if regions is None else torch.from_numpy(regions * factors).float()
+        region = self._region(padded, (seen.shape[0], seen.shape[1]), box, label, given)
         cut = self._cut_out(padded, region)
         image = padded if cut is None else cut
         subject = self._subject(image, region, label)
@@ -106,7 +117,7 @@ class DetectorExplainer:
             name=name,
             wanted=subject.classes.index(found),
             about=f"'{found}' from {left}, {top} to {right}, {bottom}",
-            inside=_inside(region, (padded.shape[2], padded.shape[3])) if cut is None else None,
+            inside=_inside(box, (padded.shape[2], padded.shape[3])) if cut is None else None,
         )
         return subject, question
 
@@ -130,18 +141,18 @@ class DetectorExplainer:
         key = blake2b(told.encode(), digest_size=16).hexdigest()
         return Gallery(images=np.stack(images), names=names, truths=(), key=key)
 
-    def _found(self, image: Path, pointed: Pointed) -> Detections:
-        found = self.model.detect(image, threshold=self.model.threshold)
-        if len(found.labels) == 0:
-            # Nothing sure: the best of what is unsure is what there is to ask about.
-            found = self.model.detect(image)
-        if len(found.labels) == 0:
+    def _found(self, image: Path, pointed: Pointed) -> tuple[Detections, NDArray[np.float32] | None]:
+        """The boxes, and the proposals of a network that takes them."""
+        looked = self.model.detect_timed(image)
+        found, sure = looked.detections, int((looked.detections.probabilities >= self.model.threshold).sum())
+        # Where nothing is sure, the best of what is unsure is what there is to ask about.
+        count = sure or len(found.labels)
+        if count == 0:
             raise BrokenImage("no box was found in it, so there is none to explain")
-        if pointed.box is not None and pointed.box > len(found.labels):
-            raise UserError(
-                f"{image.name}: there is no box {pointed.box}", f"{len(found.labels)} were found; 1 is the surest."
-            )
-        return found
+        if pointed.box is not None and pointed.box > count:
+            raise UserError(f"{image.name}: there is no box {pointed.box}", f"{count} were found; 1 is the surest.")
+        found = Detections(found.corners[:count], found.labels[:count], found.probabilities[:count])
+        return found, looked.regions if self.model.network.takes_regions else None
 
     def _truth(self, corners: NDArray[np.float64], pointed: Pointed, known: Dataset | None) -> str | None:
         if pointed.truth or known is None or not isinstance(known.samples[0].target, Boxes):
@@ -170,6 +181,15 @@ class DetectorExplainer:
             of_a_place=not cuts_out(network),
             compute=fast(model.compute),
         )
+
+    def _region(self, padded: Tensor, hw: tuple[int, int], box: Tensor, label: int, given: Tensor | None) -> Tensor:
+        """(4,) what the network looked at to find a box: of a two-stage detector a proposal."""
+        network = self.model.network
+        if not isinstance(network, TwoStageDetector):
+            return box
+        image = self.model.preprocessing.normalise(padded).to(self.model.compute.device)
+        placed = self.model.compute.place(network).eval()
+        return proposal_of(placed, image, hw, box, label, given)
 
     def _cut_out(self, padded: Tensor, region: Tensor) -> Tensor | None:
         """(1, C, s, s) in [0, 1], what R-CNN's network is given of a region; None for all that share their maps."""

@@ -1,10 +1,11 @@
 """What a network saw where it was wrong, for reports: Grad-CAM of the answer, and of what would have been right."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from convolve.data.decoding import BrokenImage
 from convolve.errors import UserError
 from convolve.see.inside.grad_cam import grad_cam
 from convolve.see.inside.heat import overlay
@@ -47,15 +48,20 @@ def evidence(subject: Subject, question: Question, probability: float) -> Eviden
     )
 
 
-def looks_at(asked: Sequence[tuple[Subject, Question, float]]) -> LooksAt:
-    """The section of a report.
+def looks_at(find: Callable[[], Sequence[tuple[Subject, Question, float]]]) -> LooksAt:
+    """The section of a report; where it cannot be made, the report says why.
 
     Args:
-        asked: of each mistake the network that made it, the question and the answer's probability, the surest first.
+        find: gives of each mistake the network that made it, the question and the answer's probability, the surest
+            first.
     """
-    if not asked:
-        return LooksAt(words="There is no mistake to look into.")
     try:
+        asked = find()
+        if not asked:
+            return LooksAt(words="There is no mistake to look into.")
         return LooksAt(words=_WORDS, mistakes=[evidence(*one) for one in asked[:MOST_SHOWN]])
     except UserError as error:
         return LooksAt(words=f"Nothing can be shown: {error.problem}. {error.remedy}")
+    except (BrokenImage, RuntimeError) as error:
+        # The training is finished, and its report must not fail for want of memory, or of an image that has gone.
+        return LooksAt(words=f"Nothing can be shown: {str(error).splitlines()[0]}.")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from convolve.data.decoding import BrokenImage
 from convolve.data.masks.coding import decode_mask
 from convolve.data.rasters import Pixels
 from convolve.deploy.segmentation.model import SegmentationModel
-from convolve.deploy.segmentation.prediction import check_source, fitted, with_channels
 from convolve.errors import UserError
 from convolve.networks.patch_margin import mirror_margin
 from convolve.progress import Progress
@@ -29,11 +27,9 @@ from convolve.see.inside.subject import Question, Subject
 from convolve.workflow.data import open_data
 from convolve.workflow.explaining.classify import check_classes
 from convolve.workflow.explaining.explainer import Asked, Known, Pointed, fast
+from convolve.workflow.explaining.window import MOST, Window, read_window, window_of
 from convolve.workflow.segment.planning import read_map_plan
 from convolve.workflow.segment.testing import with_classes
-
-# Of larger images so many pixels a side are looked at, around what is asked about: gradients of more need gigabytes.
-_MOST = 512
 
 
 class RegionLogits(nn.Module):
@@ -57,21 +53,6 @@ class RegionLogits(nn.Module):
         if self.region is None:
             return maps.mean(dim=(2, 3))
         return maps[:, :, self.region].mean(dim=2)
-
-
-class _Window(NamedTuple):
-    """A part of an image as the network sees it.
-
-    Attributes:
-        image: (C, h, w) in [0, 1].
-        top, left: of it, and `height`, `width`: pixels of the upright image.
-    """
-
-    image: Tensor
-    top: int
-    left: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
@@ -104,8 +85,9 @@ class SegmenterExplainer:
 
     def ask(self, image: Path, pointed: Pointed, known: Known) -> Asked:
         """See `Explainer`."""
-        window = self._window(image, pointed)
-        return self._ask_patch(image, window, pointed) if self._of_patches else self._ask(image, window, pointed, known)
+        window = window_of(self.model, image, pointed)
+        ask = self._ask_patch if self._of_patches else self._ask
+        return ask(image, window, pointed, known)
 
     def mistake(self, image: Pixels, name: str, truth: NDArray[np.uint8]) -> tuple[Subject, Question, float] | None:
         """The surest mistake in the middle of an image: the pixels of one class that were taken for another.
@@ -117,14 +99,20 @@ class SegmenterExplainer:
 
         Returns:
             The network, the question and the pixels' mean probability of what they were taken for; None if all is
-            right there, or where the network answers patch by patch.
+            right there.
+
+        Raises:
+            UserError: the network answers pixel by pixel.
         """
         if self._of_patches:
-            return None
-        window = self._read(image, None, (_MOST, _MOST))
+            raise UserError(
+                "this network answers pixel by pixel, by the patch around each",
+                "`convolve explain RUN IMAGE --pixel X,Y` looks into a patch.",
+            )
+        window = read_window(self.model, image, None, (MOST, MOST))
         probabilities = self._maps(window).softmax(dim=0)
         sure, labels = probabilities.max(dim=0)
-        right = _seen(truth, window, labels)
+        right = window.seen(truth)
         count = len(self.model.classes)
         wrong = (right != labels) & (right != IGNORE)
         if not bool(wrong.any()):
@@ -148,7 +136,7 @@ class SegmenterExplainer:
             sample = dataset.samples[row]
             progress("decoding images", number + 1, len(rows))
             try:
-                unit = self._read(sample.image, None, self._side_hw).image
+                unit = read_window(self.model, sample.image, None, self._side_hw).image
             except BrokenImage:
                 # Told by the data set's own findings.
                 continue
@@ -190,13 +178,14 @@ class SegmenterExplainer:
             compute=fast(model.compute),
         )
 
-    def _ask(self, image: Path, window: _Window, pointed: Pointed, known: Known) -> Asked:
+    def _ask(self, image: Path, window: Window, pointed: Pointed, known: Known) -> Asked:
         labels = self._maps(window).argmax(dim=0)
         wanted, inside, about = self._region(window, pointed, labels)
         network = RegionLogits(self._network, inside)
         truth = self._truth(image, window, inside, pointed, known)
         classes = self.model.classes
-        shares = torch.bincount(labels.flatten(), minlength=len(classes)) / labels.numel()
+        shown = labels[: window.shown_hw[0], : window.shown_hw[1]]
+        shares = torch.bincount(shown.flatten(), minlength=len(classes)) / shown.numel()
         question = Question(
             image=window.image, name=image.name, wanted=wanted, truth=truth, about=about, inside=inside.numpy()
         )
@@ -204,33 +193,30 @@ class SegmenterExplainer:
         answers = {"shares": dict(zip(classes, shares.tolist(), strict=True)), "asked_about": about}
         return Asked(subject=self._subject(network, hw), question=question, answers=answers)
 
-    def _maps(self, window: _Window) -> Tensor:
+    def _maps(self, window: Window) -> Tensor:
         """(K, h, w) logits, as the temperature makes them."""
         with torch.inference_mode():
             maps = self._network(self.model.preprocessing.normalise(window.image[None]).to(self.model.compute.device))
         logits: Tensor = maps[0].float().cpu() / self.model.temperature
         return logits
 
-    def _region(self, window: _Window, pointed: Pointed, labels: Tensor) -> tuple[int, Tensor, str]:
+    def _region(self, window: Window, pointed: Pointed, labels: Tensor) -> tuple[int, Tensor, str]:
         """The class, the region (h, w) bool of the window, and the region in words."""
         classes, inside = self.model.classes, torch.zeros_like(labels, dtype=torch.bool)
-        across, down = labels.shape[1] / window.width, labels.shape[0] / window.height
+        shown = (slice(0, window.shown_hw[0]), slice(0, window.shown_hw[1]))
         if pointed.pixel:
             x, y = pointed.pixel
-            column, row = int((x - window.left + 0.5) * across), int((y - window.top + 0.5) * down)
-            inside[min(row, len(inside) - 1), min(column, inside.shape[1] - 1)] = True
+            inside[window.cell(x, y)] = True
             about = f"the pixel at {x}, {y}"
         elif pointed.region:
             left, top, right, bottom = pointed.region
-            rows = slice(int((top - window.top) * down), max(1, round((bottom - window.top) * down)))
-            columns = slice(int((left - window.left) * across), max(1, round((right - window.left) * across)))
-            inside[rows, columns] = True
+            inside[window.cells(pointed.region)] = True
             about = f"the region from {left}, {top} to {right}, {bottom}"
         else:
-            counts = torch.bincount(labels.flatten(), minlength=len(classes))
-            shown_class = classes.index(pointed.wanted) if pointed.wanted else int(counts.argmax())
-            inside = labels == shown_class
-            about = f"all pixels that were taken for '{classes[shown_class]}'"
+            counts = torch.bincount(labels[shown].flatten(), minlength=len(classes))
+            whose = classes.index(pointed.wanted) if pointed.wanted else int(counts.argmax())
+            inside[shown] = labels[shown] == whose
+            about = f"all pixels that were taken for '{classes[whose]}'"
             if not inside.any():
                 raise UserError(
                     f"no pixel was taken for '{pointed.wanted}'", "Point at a place: --pixel X,Y or --region."
@@ -238,25 +224,22 @@ class SegmenterExplainer:
         voted = int(torch.bincount(labels[inside], minlength=len(classes)).argmax())
         return (classes.index(pointed.wanted) if pointed.wanted else voted), inside, about
 
-    def _truth(self, image: Path, window: _Window, inside: Tensor, pointed: Pointed, known: Known) -> int | None:
+    def _truth(self, image: Path, window: Window, inside: Tensor, pointed: Pointed, known: Known) -> int | None:
         if pointed.truth:
             return self.model.classes.index(pointed.truth)
         found = known(image)
         if found is None or found.coding is None or not isinstance(found.samples[0].target, Mask):
             return None
         mask: NDArray[np.uint8] = decode_mask(found.samples[0].target, found.coding, hw=None).classes
-        seen = _seen(mask, window, inside)
-        counted = seen[inside]
+        counted = window.seen(mask)[inside]
         counted = counted[counted != IGNORE]
         return int(counted.mode().values) if len(counted) else None
 
-    def _ask_patch(self, image: Path, window: _Window, pointed: Pointed) -> Asked:
+    def _ask_patch(self, image: Path, window: Window, pointed: Pointed, known: Known) -> Asked:
         """The patch around a pixel, mirrored at the image's border as in use."""
         x, y = pointed.pixel or (window.left + window.width // 2, window.top + window.height // 2)
         side = self.model.network.patch_side
-        rows, columns = window.image.shape[1:]
-        row = min(int((y - window.top + 0.5) * rows / window.height), rows - 1)
-        column = min(int((x - window.left + 0.5) * columns / window.width), columns - 1)
+        row, column = window.cell(x, y)
         patch = mirror_margin(window.image[None], (side, side))[0, :, row : row + side, column : column + side]
         subject = self.network()
         with torch.inference_mode():
@@ -264,64 +247,16 @@ class SegmenterExplainer:
         probabilities = subject.probabilities(logits)[0]
         classes = self.model.classes
         wanted = classes.index(pointed.wanted) if pointed.wanted else int(probabilities.argmax())
-        truth = classes.index(pointed.truth) if pointed.truth else None
+        inside = torch.zeros(window.image.shape[1:], dtype=torch.bool)
+        inside[row, column] = True
+        truth = self._truth(image, window, inside, pointed, known)
         about = f"the pixel at {x}, {y}, by the patch around it"
         question = Question(image=patch, name=image.name, wanted=wanted, truth=truth, about=about)
         answers = {"probabilities": dict(zip(classes, probabilities.tolist(), strict=True)), "asked_about": about}
         return Asked(subject=subject, question=question, answers=answers)
-
-    def _window(self, image: Path, pointed: Pointed) -> _Window:
-        centre = pointed.pixel
-        if pointed.region:
-            left, top, right, bottom = pointed.region
-            centre = ((left + right) // 2, (top + bottom) // 2)
-        window = self._read(image, centre, (_MOST, _MOST))
-        corners = [pointed.pixel] if pointed.pixel else []
-        if pointed.region:
-            left, top, right, bottom = pointed.region
-            corners = [(left, top), (right - 1, bottom - 1)]
-        for x, y in corners:
-            across, down = x - window.left, y - window.top
-            if not (0 <= across < window.width and 0 <= down < window.height):
-                raise UserError(
-                    f"{image.name}: {x}, {y} is not in what is looked at: columns {window.left} to "
-                    f"{window.left + window.width - 1}, rows {window.top} to {window.top + window.height - 1}",
-                    "Point at a place in the image; a region may not be larger than this.",
-                )
-        return window
-
-    def _read(self, image: Path | Pixels, centre: tuple[int, int] | None, most_hw: tuple[int, int]) -> _Window:
-        """What the network sees around a place, at most so many of its pixels.
-
-        Raises:
-            BrokenImage: the image cannot be read.
-        """
-        preprocessing = self.model.preprocessing
-        with self.model.source(image, None) as source:
-            name = image.name if isinstance(image, Path) else "an array"
-            check_source(source, preprocessing, name)
-            height, width = (
-                min(length, max(1, round(most / preprocessing.scale)))
-                for length, most in zip(source.hw, most_hw, strict=True)
-            )
-            x, y = centre or (source.hw[1] // 2, source.hw[0] // 2)
-            top = min(max(0, y - height // 2), source.hw[0] - height)
-            left = min(max(0, x - width // 2), source.hw[1] - width)
-            pixels, valid = source.read(top, left, height, width)
-        unit = preprocessing.to_unit(with_channels(pixels, preprocessing.channels), valid)[None]
-        scaled = preprocessing.scaled_hw((height, width))
-        images, _ = fitted(unit, scaled, self.model.network.smallest_side)
-        return _Window(images[0], top, left, height, width)
 
 
 def _of_hw(image: Tensor, hw: tuple[int, int]) -> Tensor:
     """(C, h, w) continued by its border, or cut, to (C, H, W)."""
     bottom, right = (max(0, new - old) for new, old in zip(hw, image.shape[1:], strict=True))
     return F.pad(image[None], (0, right, 0, bottom), mode="replicate")[0, :, : hw[0], : hw[1]]
-
-
-def _seen(mask: NDArray[np.uint8], window: _Window, like: Tensor) -> Tensor:
-    """(h, w) int64 classes of a window of a mask (H, W), at the resolution of a map (h, w)."""
-    part = torch.tensor(mask[window.top : window.top + window.height, window.left : window.left + window.width])
-    size = (like.shape[0], like.shape[1])
-    return F.interpolate(part[None, None].float(), size=size, mode="nearest-exact")[0, 0].long()

@@ -110,9 +110,11 @@ def _examples(
         row, explainer = int(judged.rows[place]), SegmenterExplainer(model_of(judged.judges[place]))
         return explainer.mistake(prepared.pack.image(row), scores[place]["name"], prepared.pack.mask(row))
 
-    asked = [found for place in worst if (found := mistake(place)) is not None]
-    looks = looks_at(sorted(asked, key=lambda one: -one[2]))
-    return [example(place) for place in worst], [example(place) for place in typical], looks
+    def mistakes() -> list[tuple[Subject, Question, float]]:
+        found = [one for place in worst if (one := mistake(place)) is not None]
+        return sorted(found, key=lambda one: -one[2])
+
+    return [example(place) for place in worst], [example(place) for place in typical], looks_at(mistakes)
 
 
 def _rank(found: dict[str, Any]) -> float:

@@ -50,10 +50,20 @@ def graph(
 
 
 def _check_file(out: Path) -> None:
-    if out.suffix.lower() != ".svg":
-        raise UserError(f"--out {out}: the drawing is an SVG file", f"Name it {out.with_suffix('.svg')}.")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"--out {out}: there is no folder {out.parent}")
+    """Before the work, not after it."""
+    try:
+        if out.is_dir():
+            raise UserError(f"--out {out}: that is a folder", f"Name a file, for example {out / 'graph.svg'}.")
+        if out.suffix.lower() != ".svg":
+            raise UserError(f"--out {out}: the drawing is an SVG file", f"Name it {out.with_suffix('.svg')}.")
+        if not out.absolute().parent.is_dir():
+            raise UserError(f"--out {out}: there is no folder {out.parent}")
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(f"--out {out}: cannot be written: {error.strerror}", "Give another place.")
 
 
 def _is_expression(what: str, values: list[str]) -> bool:
@@ -87,10 +97,12 @@ def _show_expression(text: str, values: list[str], out: Path | None, *, as_json:
 
 
 def _numbers(values: list[str]) -> dict[str, float]:
+    from convolve.see.graph.expression import plain_name
+
     numbers: dict[str, float] = {}
     for word in values:
         name, equals, number = word.partition("=")
-        name = name.strip()
+        name = plain_name(name)
         try:
             value = float(number)
         except ValueError:
@@ -118,7 +130,10 @@ def _write(out: Path, svg: "Markup") -> None:
     from convolve.run.files import write_atomically
     from convolve.see.graph.drawing import standalone
 
-    write_atomically(out, standalone(svg))
+    try:
+        write_atomically(out, standalone(svg))
+    except OSError as error:
+        raise _unwritable(out, error) from error
     say(f"drawing: {out}")
 
 

@@ -16,14 +16,16 @@ from convolve.errors import UserError
 from convolve.see.inside.faithfulness import Curve, Onto, blurred, deletion, insertion, random_heat
 from convolve.see.inside.grad_cam import grad_cam
 from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
-from convolve.see.inside.many_passes import Passes, many_passes
-from convolve.see.inside.occlusion import choose_squares, occlude, occlusion_heat
+from convolve.see.inside.many_passes import Passes, affordable_passes, many_passes
+from convolve.see.inside.occlusion import affordable_squares, occlude, occlusion_heat
 from convolve.see.inside.panel import Panel
 from convolve.see.inside.subject import Question, Subject
 from convolve.see.report.svg import BLUE, GREY, ORANGE, chart_style, to_svg
 
 # Of the whole image's probability: what a blurred image may have at most, if inserting is to show anything.
 _MOSTLY = 0.8
+# Steps and random orders; and of a network of which so many passes would take minutes.
+_USUAL, _FRUGAL = (16, 10), (8, 5)
 _COLOURS = (BLUE, ORANGE)
 
 
@@ -38,8 +40,8 @@ def faithfulness_panel(
     question: Question,
     look: Look,
     *,
-    steps: Annotated[int, Field(ge=1)] = 16,
-    randoms: Annotated[int, Field(ge=1)] = 10,
+    steps: Annotated[int, Field(ge=1)] | None = None,
+    randoms: Annotated[int, Field(ge=1)] | None = None,
 ) -> Panel:
     """Take away, and give, the pixels that occlusion's and Grad-CAM's maps name first; compare with random orders.
 
@@ -47,11 +49,11 @@ def faithfulness_panel(
         subject: what is asked.
         question: the image and the class.
         look: its layer is Grad-CAM's; its seed draws the random orders.
-        steps: of each curve.
-        randoms: how many random orders.
+        steps: of each curve; None = 16, of a costly network 8.
+        randoms: how many random orders; None = 10, of a costly network 5.
     """
     image_hw = (question.image.shape[1], question.image.shape[2])
-    squares = choose_squares(image_hw)
+    squares = affordable_squares(subject, question.image)
     occluded = occlude(subject, question.image, squares, layer=look.layer, progress=look.progress)
     heats = {"occlusion": occlusion_heat(subject, occluded, question.wanted)}
     remark = ""
@@ -59,6 +61,10 @@ def faithfulness_panel(
         heats["Grad-CAM"] = grad_cam(subject, question.image[None], torch.tensor([question.wanted]), look.layer)[0]
     except UserError as error:
         remark = f" Grad-CAM is left out: {error.problem}."
+    wished = 2 * (_USUAL[0] + 1) * (len(heats) + _USUAL[1])
+    frugal = affordable_passes(subject, question.image, most=wished, least=1) < wished
+    usual_steps, usual_randoms = _FRUGAL if frugal else _USUAL
+    steps, randoms = steps or usual_steps, randoms or usual_randoms
     orders: dict[str, Tensor] = dict(heats)
     for number in range(randoms):
         orders[f"random {number}"] = random_heat(image_hw, cell=squares.side, key=(look.seed, number))

@@ -18,7 +18,7 @@ from convolve.see.inside.occlusion import (
     Cover,
     Occluded,
     Squares,
-    choose_squares,
+    affordable_squares,
     occlude,
     occlusion_heat,
     probability_map,
@@ -46,11 +46,11 @@ def occlusion_panel(
         subject: what is asked.
         question: the image and the class.
         look: its layer is the one whose strongest map is watched.
-        side: of the square, pixels; None = chosen, an eighth of the shorter side mostly.
-        stride: pixels from place to place; None = chosen, a third of the side mostly.
+        side: of the square, pixels; None = chosen, an eighth of the shorter side mostly, larger where a pass is costly.
+        stride: pixels from place to place; None = chosen, a third to a half of the side.
         cover: with what the network sees as zero, or with middle grey.
     """
-    squares = choose_squares((question.image.shape[1], question.image.shape[2]), side=side, stride=stride)
+    squares = affordable_squares(subject, question.image, side=side, stride=stride)
     occluded = occlude(subject, question.image, squares, cover=cover, layer=look.layer, progress=look.progress)
     whole, covered = probability_map(subject, occluded, question.wanted)
     lowest = int(covered.argmin())

@@ -17,7 +17,7 @@ from convolve.see.inside.counterfactual import (
 )
 from convolve.see.inside.heat import overlay, signed_picture, stretched
 from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
-from convolve.see.inside.occlusion import Occluded, choose_squares, occlude, spread
+from convolve.see.inside.occlusion import Occluded, affordable_squares, occlude, spread
 from convolve.see.inside.panel import Panel, Picture
 from convolve.see.inside.subject import Question, Subject, answer
 
@@ -33,7 +33,7 @@ def what_it_needed_panel(subject: Subject, question: Question, look: Look) -> Pa
         look: its layer is the one whose maps are asked who speaks for what.
     """
     probabilities = answer(subject, question)
-    squares = choose_squares((question.image.shape[1], question.image.shape[2]))
+    squares = affordable_squares(subject, question.image)
     occluded = occlude(subject, question.image, squares, layer=look.layer, progress=look.progress)
     between = contest(subject, question, occluded.whole)
     gap = float(between.gap(occluded.whole[None]))
