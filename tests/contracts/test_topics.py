@@ -1,6 +1,7 @@
 """What every topic of the tour promises."""
 
 import ast
+import inspect
 import json
 import re
 
@@ -12,6 +13,10 @@ from convolve.see.tour.topic import TOPICS
 from see.tour.topics.sections import section_of
 
 NAMES = list(TOPICS)
+# The others call it _seed: what they compute leaves nothing to chance.
+DRAWN_BY_CHANCE = [name for name in NAMES if "seed" in inspect.signature(TOPICS[name].compute).parameters]
+# They state how long something took.
+TIMED = {"small-filters", "saddle-points"}
 _REFERENCE = re.compile(r"""(?:href|src)\s*=\s*["'](?P<target>[^"']*)|url\((?P<link>[^)]*)\)""")
 
 
@@ -35,6 +40,16 @@ def test_clip_paths_are_unique_on_the_page():
     drawings = [str(figure.svg) for name in NAMES for figure in section_of(name).figures]
     found = [identity for svg in drawings for identity in re.findall(r'<clipPath id="([^"]+)"', svg)]
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("name", DRAWN_BY_CHANCE)
+def test_the_same_seed_gives_the_same_section(name):
+    first, again = section_of(name), TOPICS[name].compute(0)
+    if name in TIMED:
+        first, again = (
+            {key: value for key, value in section.numbers.items() if key != "measured"} for section in (first, again)
+        )
+    assert first == again
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,10 +81,18 @@ class TestEveryTopic:
     def test_figures_are_well_formed_and_ask_for_nothing_outside(self, name):
         for figure in section_of(name).figures:
             svg = str(figure.svg)
-            assert ElementTree.fromstring(svg).tag.endswith("svg")
+            root = ElementTree.fromstring(svg)
+            assert root.tag.endswith("svg")
+            assert root.get("aria-label")
             for found in _REFERENCE.finditer(svg):
                 target = (found["target"] or found["link"] or "").strip("'\" ")
                 assert target.startswith(("#", "data:image/")), target
+
+    def test_figures_have_the_pages_colours(self, name):
+        # Others than its variables do not change with the ground; black and white are within clip paths and pictures.
+        for figure in section_of(name).figures:
+            drawn = re.sub(r"base64,[^\"']*", "", str(figure.svg))
+            assert set(re.findall(r"#[0-9a-fA-F]{6}\b", drawn)) <= {"#000000", "#ffffff"}
 
     def test_figures_are_no_wider_than_a_telephone_can_show(self, name):
         assert all(width_in_inches(str(figure.svg)) <= WIDTH + 0.01 for figure in section_of(name).figures)

@@ -91,8 +91,9 @@ def test_a_training_steps_on_the_sum_judges_without_them_and_leaves_them_out(tmp
     assert result.best["loss"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_a_stopped_training_goes_on_with_them(tmp_path):
-    settings = FitSettings(epochs=3, lr=0.05, keep="last", checkpoint_seconds=0)
+@pytest.mark.parametrize("more", [{}, {"average": 0.9, "accumulate": 2}], ids=["plain", "averaged, two batches a step"])
+def test_a_stopped_training_goes_on_with_them(tmp_path, more):
+    settings = FitSettings(epochs=3, lr=0.05, keep="last", checkpoint_seconds=0, **more)
     whole = network()
     for folder in ("whole", "parts"):
         (tmp_path / folder).mkdir()

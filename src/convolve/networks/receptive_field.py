@@ -76,10 +76,10 @@ class FieldTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run the operation and note the field of what it returns."""
         result = operation(*args, **(kwargs or {}))
-        seen = [tensor for tensor in _tensors(args) if id(tensor) in self._fields]
+        seen = [tensor for tensor in tensors_in(args) if id(tensor) in self._fields]
         if seen:
             field = self._after(operation.overloadpacket, args, seen)
-            for tensor in _tensors([result]):
+            for tensor in tensors_in([result]):
                 self._fields[id(tensor)] = (tensor, field)
         return result
 
@@ -157,14 +157,14 @@ def _pair(value: Sequence[int]) -> Pair:
     return (value[0], value[-1])
 
 
-def _tensors(values: Iterable[Any]) -> list[Tensor]:
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
     """The tensors among the values and in lists of them."""
     found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
             found.append(value)
         elif isinstance(value, list | tuple):
-            found.extend(_tensors(value))
+            found.extend(tensors_in(value))
     return found
 
 

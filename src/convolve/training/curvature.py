@@ -130,7 +130,7 @@ def saddle_free_newton_step(gradient: Tensor, hessian: Tensor, damping: float = 
         damping: >= 0, in units of the eigenvalues.
 
     Source: Dauphin et al., "Identifying and attacking the saddle point problem in high-dimensional non-convex
-    optimization", NeurIPS 2014, section 6.
+    optimization", NeurIPS 2014.
 
     >>> saddle_free_newton_step(torch.tensor([2.0, -1.0]), torch.tensor([[2.0, 0.0], [0.0, -2.0]]))
     tensor([-1.0000,  0.5000])

@@ -173,8 +173,11 @@ def test_many_branches_side_by_side_leave_room_for_words():
     network = torchvision.models.DenseNet(growth_rate=2, block_config=(30,), num_init_features=4, num_classes=2)
     graph = layer_graph(network.eval(), channels=3, image_hw=(32, 32))
     texts = list(ElementTree.fromstring(str(layer_svg(graph))).iter(f"{_SVG}text"))
-    # Letters of 11 and 12 pixels are about 6 wide.
-    assert all(float(text.get("x")) + 6 * len(text.text) < 390 for text in texts)
+    # Of DejaVu, among the widest of the usual fonts.
+    sizes = [float(re.search(r"font-size:(\d+)px", text.get("style")).group(1)) for text in texts]
+    widths = [size * (0.63 if "600" in text.get("style") else 0.55) for text, size in zip(texts, sizes, strict=True)]
+    places = [float(text.get("x")) + width * len(text.text) for text, width in zip(texts, widths, strict=True)]
+    assert max(places) <= 390
     # The end of a name says which layer it is.
     assert any(text.text.endswith("denselayer30.conv2  Conv2d 3x3") for text in texts)
     assert max(map(len, layer_text(graph).splitlines())) < 180

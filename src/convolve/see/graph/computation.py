@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from convolve.errors import UserError
+from convolve.networks.receptive_field import tensors_in
 from convolve.see.graph.notation import call_text, number_text
 from convolve.see.graph.paths import Edge
 
@@ -74,10 +75,7 @@ class ComputationGraph:
         """Plain JSON values."""
         return {
             "output": self.output,
-            "nodes": [
-                {**vars(node), "shape": list(node.shape), "total": node.total, "input": node.is_input}
-                for node in self.nodes
-            ],
+            "nodes": [{**vars(node), "shape": list(node.shape), "input": node.is_input} for node in self.nodes],
             "edges": [{"from": edge.source, "to": edge.target, "partial": edge.weight} for edge in self.edges],
         }
 
@@ -161,7 +159,7 @@ class _Recorder(TorchFunctionMode):
     ) -> Any:
         """Call torch, and record what depends on the inputs."""
         kwargs = kwargs or {}
-        sources = [value for value in _tensors([*args, *kwargs.values()]) if id(value) in self._known]
+        sources = [value for value in tensors_in([*args, *kwargs.values()]) if id(value) in self._known]
         if not sources:
             return func(*args, **kwargs)
         versions = [source._version for source in sources]
@@ -236,18 +234,8 @@ def _stand_in(value: Any, left: list[tuple[Tensor, Tensor]]) -> Any:
     return value
 
 
-def _tensors(values: Sequence[Any]) -> list[Tensor]:
-    found: list[Tensor] = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found.extend(_tensors(value))
-    return found
-
-
 def _differentiable(result: Any) -> list[Tensor]:
-    return [value for value in _tensors([result]) if value.requires_grad]
+    return [value for value in tensors_in([result]) if value.requires_grad]
 
 
 def _size(tensor: Tensor) -> float:

@@ -14,11 +14,11 @@ WIDTH = 390.0
 """Pixels: a telephone's."""
 _PITCH, _TOP, _LEFT, _LANE = 36.0, 22.0, 12.0, 11.0
 # However many branches run side by side, their rails leave room for words.
-_MOST_RAILS = 110.0
+_MOST_RAILS = 50.0
 _RAIL_COLOURS = (GREY, BLUE, ORANGE, GREEN, PURPLE)
 _MOST_SOURCES = 6
-# Letters of 12 pixels are about so wide.
-_LETTER = 6.6
+# So wide are the bold letters of 12 pixels, and the plain ones of 11, of the widest of the usual fonts.
+_BOLD, _PLAIN = 7.7, 6.2
 
 
 def layer_text(graph: LayerGraph) -> str:
@@ -61,13 +61,13 @@ def layer_svg(graph: LayerGraph) -> Markup:
     lane = min(_LANE, _MOST_RAILS / max(1, *lanes))
     places = [_LEFT + lane * number for number in lanes]
     left = max(places) + 14
-    letters = int((WIDTH - left) / _LETTER)
+    titles, facts = int((WIDTH - left) / _BOLD), int((WIDTH - left) / _PLAIN)
     parts = [_rail(source, number, lanes, places) for number, row in enumerate(graph.rows) for source in row.inputs]
     for number, row in enumerate(graph.rows):
         y = _y(number)
         parts.append(f'<circle cx="{places[number]:.1f}" cy="{y}" r="4" style="fill:{_colour(lanes[number])}"/>')
-        parts.append(svg_text(left, y, _title(row, letters), colour=INK, style="font-weight:600"))
-        parts.append(svg_text(left, y + 14, label(_facts(row), longest=letters + 6), colour=GREY, size=11))
+        parts.append(svg_text(left, y, _title(row, titles), colour=INK, style="font-weight:600"))
+        parts.append(svg_text(left, y + 14, label(_facts(row), longest=facts), colour=GREY, size=11))
     bottom = _y(len(graph.rows)) + 6
     lines = [*_sums(graph), "sees 7/2: a unit sees 7 pixels, units are 2 pixels apart", "m-adds: multiply-adds"]
     for number, line in enumerate(lines):

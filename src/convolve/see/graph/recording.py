@@ -1,6 +1,6 @@
 """Follow one pass of a network on torch's meta device: which layer takes what from which."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from convolve.networks.receptive_field import Field, FieldTracker
+from convolve.networks.receptive_field import Field, FieldTracker, tensors_in
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _NAMES = {"iadd": "add", "imul": "mul", "cat": "concatenate", "conv2d": "convolution", "getitem": "part of it"}
@@ -131,8 +131,8 @@ class LayerRecorder:
         # Set before each operation, so that what stands there afterwards is the field of its result.
         self._fields.last_field = None
         result = operation(*args, **kwargs)
-        tensors = list(_tensors([*args, *kwargs.values()]))
-        results = list(_tensors([result]))
+        tensors = tensors_in([*args, *kwargs.values()])
+        results = tensors_in([result])
         producers = {self._producers[id(tensor)][1] for tensor in tensors if id(tensor) in self._producers}
         weights = {
             key: count
@@ -236,11 +236,3 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
 
 def _memory_of(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
-
-
-def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _tensors(value)

@@ -46,11 +46,12 @@ def grad_cam(subject: Subject, images: Tensor, wanted: Tensor, layer: str | None
 
 
 def deciding_layer(subject: Subject, layer: str | None = None) -> str:
-    """The layer of this name, or the last with maps on which the answer depends: some networks answer by earlier ones.
+    """The layer of this name, or the one that tells most: the last on which the answer depends, mostly.
 
     Raises:
         UserError: there is no such layer or no maps at all; the answer does not depend on it, or has no gradient.
     """
+    layer = layer or subject.telling
     names = [find_layer(subject, layer).name] if layer else [found.name for found in map_layers(subject)]
     if not names:
         raise no_maps()

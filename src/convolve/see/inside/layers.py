@@ -71,11 +71,13 @@ def find_layer(subject: Subject, name: str) -> MapLayer:
 
 
 def last_map_layer(subject: Subject) -> MapLayer:
-    """The last layer with maps before the answer, where classes are told apart and places still known.
+    """The last layer with maps before the answer, where classes are told apart and places still known; or `telling`.
 
     Raises:
         UserError: the network has no maps.
     """
+    if subject.telling:
+        return find_layer(subject, subject.telling)
     layers = map_layers(subject)
     if not layers:
         raise no_maps()

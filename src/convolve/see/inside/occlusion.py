@@ -238,8 +238,8 @@ def _occlude(
 
 
 def _watched_layer(subject: Subject, name: str | None) -> MapLayer | None:
-    if name is not None:
-        return find_layer(subject, name)
+    if name or subject.telling:
+        return find_layer(subject, name or subject.telling)
     layers = map_layers(subject)
     return layers[-1] if layers else None
 

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import binary_dilation
 
 from convolve.run.files import atomic_path, make_folder
 from convolve.see.inside.instruments import Instrument
 from convolve.see.inside.panel import Panel, Picture
+from convolve.see.inside.subject import Question
 from convolve.see.report.template import write_page
+
+_YELLOW = (255, 220, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Part:
     Attributes:
         title: a heading.
         slug: its place on the page, and the folder of its pictures: letters, digits, "-", "_", "." and spaces.
-        picture: (H, W, 3) uint8, the image as the network sees it; None for the network.
+        picture: (H, W, 3) uint8, the image as the network sees it, what is asked about outlined; None for the network.
         facts: (name, value) rows.
         looked: the panels, in order.
         left_out: (instrument's name, why).
@@ -82,6 +86,14 @@ class Explained:
     facts: Sequence[tuple[str, str]]
     parts: Sequence[Part]
     failed: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+
+def outlined(question: Question) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8, a question's image with a yellow line around what is asked about."""
+    picture = question.picture.copy()
+    if question.inside is not None and not question.inside.all():
+        picture[binary_dilation(question.inside, np.ones((3, 3), bool)) & ~question.inside] = _YELLOW
+    return picture
 
 
 def write_explained(folder: Path, explained: Explained) -> Path:

@@ -39,6 +39,7 @@ class Subject:
         upright: the layers may see mirrored or turned copies of each image: (M N, ...) maps of the copies, square where
             they are turned -> (N, ...) their mean, moved back.
         of_a_place: whether the answer is about one place of the image, a box or a region, and not about all of it.
+        telling: the layer whose maps say most, for instruments that look at one where nobody names it; empty = the last.
         compute: where and how to run.
     """
 
@@ -53,6 +54,7 @@ class Subject:
     fill: tuple[float, ...]
     upright: Callable[[Tensor], Tensor] = as_they_are
     of_a_place: bool = False
+    telling: str = ""
     compute: Compute = field(default_factory=Compute)
 
     def logits(self, images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The networks that the tour compares, on torch's meta device: shapes and counts without numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -12,7 +12,7 @@ from convolve.networks.network import Network
 
 @dataclass(frozen=True)
 class Classic:
-    """A network as its paper has it.
+    """A network of the field's history.
 
     Attributes:
         title: its name in print.
@@ -54,6 +54,17 @@ def _shapes(classic: Classic) -> Network:
 
 
 LENET5 = Classic("LeNet-5", "lenet5", 1998, 7, side=32, channels=1, classes=10, options=(("batch_norm", False),))
+"""As most libraries have it: every map of C3 connected, maxima, a linear output."""
+LENET5_PUBLISHED = replace(
+    LENET5,
+    options=(
+        *LENET5.options,
+        ("subsampling", "trainable"),
+        ("c3", "table"),
+        ("output", "rbf"),
+        ("squash", "tanh"),
+    ),
+)
 ALEXNET = Classic("AlexNet", "alexnet", 2012, 8, side=227)
 ZFNET = Classic("ZFNet", "zfnet", 2013, 8)
 OVERFEAT = Classic("OverFeat, fast", "overfeat", 2013, 8, side=231)

@@ -150,7 +150,7 @@ class DetectorExplainer:
         if count == 0:
             raise BrokenImage("no box was found in it, so there is none to explain")
         if pointed.box is not None and pointed.box > count:
-            raise UserError(f"{image.name}: there is no box {pointed.box}", f"{count} were found; 1 is the surest.")
+            raise UserError(f"{image.name}: there is no box {pointed.box}", f"The surest is 1, the last {count}.")
         found = Detections(found.corners[:count], found.labels[:count], found.probabilities[:count])
         return found, looked.regions if self.model.network.takes_regions else None
 
@@ -188,8 +188,8 @@ class DetectorExplainer:
         if not isinstance(network, TwoStageDetector):
             return box
         image = self.model.preprocessing.normalise(padded).to(self.model.compute.device)
-        placed = self.model.compute.place(network).eval()
-        return proposal_of(placed, image, hw, box, label, given)
+        self.model.compute.place(network).eval()
+        return proposal_of(network, image, hw, box, label, given)
 
     def _cut_out(self, padded: Tensor, region: Tensor) -> Tensor | None:
         """(1, C, s, s) in [0, 1], what R-CNN's network is given of a region; None for all that share their maps."""

@@ -16,11 +16,12 @@ from convolve.deploy.segmentation.pictures import distinct_stems
 from convolve.errors import UserError, shown
 from convolve.progress import Progress
 from convolve.registry import checked_options
+from convolve.run.files import make_folder
 from convolve.run.folder import Run
 from convolve.see.inside.gallery import Gallery
 from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
 from convolve.see.inside.layers import check_unit, find_layer
-from convolve.see.inside.page import Explained, Looked, Part, write_explained, write_pictures
+from convolve.see.inside.page import Explained, Looked, Part, outlined, write_explained, write_pictures
 from convolve.see.inside.subject import Question, Subject, answer
 from convolve.workflow.explaining.classify import ClassifierExplainer
 from convolve.workflow.explaining.detect import DetectorExplainer
@@ -30,6 +31,7 @@ from convolve.workflow.testing import find_model, own_opened, rows_of_other, row
 
 _NETWORK = "network"
 _ANSWERS_SHOWN = 5
+_FAILED_TOLD = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +75,8 @@ def explain(path: Path, images: Sequence[Path], wanted: Wanted, progress: Progre
         Plain JSON values: the page, the files, the numbers, what was left out and why.
 
     Raises:
-        UserError: the model, an option, a layer, a class or what is pointed at is not there; or an instrument that was
-            asked for by name cannot work here.
+        UserError: no image can be read; the model, an option, a layer, a class or what is pointed at is not there; or
+            an instrument that was asked for by name cannot work here.
     """
     model = find_model(path)
     explainer = explainer_of(model)
@@ -87,10 +89,13 @@ def explain(path: Path, images: Sequence[Path], wanted: Wanted, progress: Progre
             check_unit(layer, unit)
     elif wanted.units:
         raise UserError("--unit says which map, and of which layer is not told", "Give --layer NAME as well.")
+    make_folder(wanted.out)
     own_data = _own_data(path, explainer, wanted, progress)
     look = Look(layer=wanted.layer, units=wanted.units, gallery=own_data.gallery, seed=wanted.seed, progress=progress)
     parts, failed, answers = [], [], {}
-    for image, slug in zip(images, distinct_stems(images), strict=True):
+    # The network's own part has a place on the page, too.
+    _, *slugs = distinct_stems([_NETWORK, *images])
+    for image, slug in zip(images, slugs, strict=True):
         try:
             asked = explainer.ask(image, wanted.pointed, own_data.known)
         except BrokenImage as error:
@@ -98,8 +103,11 @@ def explain(path: Path, images: Sequence[Path], wanted: Wanted, progress: Progre
             continue
         parts.append(_of_image(asked, image.name, slug, instruments, look, wanted))
         answers[slug] = {"image": str(image), **asked.answers}
-    if parts or not images:
-        parts.append(_of_network(subject, instruments, look, wanted))
+    if images and not parts:
+        told = "; ".join(f"{image}: {reason}" for image, reason in failed[:_FAILED_TOLD])
+        more = f" (and {len(failed) - _FAILED_TOLD} more)" if len(failed) > _FAILED_TOLD else ""
+        raise UserError(f"none of the images can be explained: {told}{more}", "Give images that can be read.")
+    parts.append(_of_network(subject, instruments, look, wanted))
     page = write_explained(
         wanted.out,
         Explained(
@@ -110,11 +118,11 @@ def explain(path: Path, images: Sequence[Path], wanted: Wanted, progress: Progre
             failed=failed,
         ),
     )
-    told = {part.slug: part.told(write_pictures(wanted.out, part)) for part in parts}
+    found = {part.slug: part.told(write_pictures(wanted.out, part)) for part in parts}
     return {
         "page": str(page),
-        _NETWORK: told.pop(_NETWORK, None),
-        "images": [{**answers[slug], **one} for slug, one in told.items()],
+        _NETWORK: found.pop(_NETWORK),
+        "images": [{**answers[slug], **one} for slug, one in found.items()],
         "failed": [{"image": image, "error": reason} for image, reason in failed],
     }
 
@@ -189,12 +197,16 @@ def _of_image(
     probabilities = answer(subject, question)
     best = probabilities.argsort(descending=True)[:_ANSWERS_SHOWN].tolist()
     facts = [("explained", subject.classes[question.wanted])]
-    facts += [("asked about", question.about)] if question.about else []
+    facts += (
+        [("asked about (outlined)" if question.inside is not None else "asked about", question.about)]
+        if question.about
+        else []
+    )
     facts += [("truth", subject.classes[question.truth])] if question.truth is not None else []
     facts += [(f"p({subject.classes[index]})", f"{float(probabilities[index]):.1%}") for index in best]
     of_images = [instrument for instrument in instruments if instrument.of == "image"]
     looked, left_out = _look(of_images, (subject, question), look, wanted)
-    return Part(title=name, slug=slug, picture=question.picture, facts=facts, looked=looked, left_out=left_out)
+    return Part(title=name, slug=slug, picture=outlined(question), facts=facts, looked=looked, left_out=left_out)
 
 
 def _of_network(subject: Subject, instruments: Sequence[Instrument], look: Look, wanted: Wanted) -> Part:
@@ -218,7 +230,7 @@ def _look(
             # What was asked for by name is missed; of all instruments, some do not suit every network.
             if instrument.name in wanted.only:
                 raise
-            left_out.append((instrument.name, error.problem))
+            left_out.append((instrument.name, error.problem.removeprefix(f"{instrument.name}: ")))
         else:
             looked.append(Looked(instrument=instrument, panel=panel, seconds=time.perf_counter() - started))
     return looked, left_out

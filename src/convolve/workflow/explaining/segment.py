@@ -1,7 +1,7 @@
 """A network for masks to be explained: the question is what a pixel or a region of an image shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -23,6 +23,7 @@ from convolve.progress import Progress
 from convolve.recipe.schema import DataSection, Recipe
 from convolve.run.folder import Run
 from convolve.see.inside.gallery import Gallery
+from convolve.see.inside.layers import map_layers
 from convolve.see.inside.subject import Question, Subject
 from convolve.workflow.data import open_data
 from convolve.workflow.explaining.classify import check_classes
@@ -165,7 +166,7 @@ class SegmenterExplainer:
 
     def _subject(self, network: nn.Module, image_hw: tuple[int, int]) -> Subject:
         model = self.model
-        return Subject(
+        subject = Subject(
             network=self.model.compute.place(network).eval(),
             body=self._network,
             normalise=model.preprocessing.normalise,
@@ -177,6 +178,7 @@ class SegmenterExplainer:
             of_a_place=not self._of_patches,
             compute=fast(model.compute),
         )
+        return subject if self._of_patches else replace(subject, telling=_deepest(subject))
 
     def _ask(self, image: Path, window: Window, pointed: Pointed, known: Known) -> Asked:
         labels = self._maps(window).argmax(dim=0)
@@ -254,6 +256,19 @@ class SegmenterExplainer:
         question = Question(image=patch, name=image.name, wanted=wanted, truth=truth, about=about)
         answers = {"probabilities": dict(zip(classes, probabilities.tolist(), strict=True)), "asked_about": about}
         return Asked(subject=subject, question=question, answers=answers)
+
+
+def _deepest(subject: Subject) -> str:
+    """The last of the coarsest layers that are not scores yet, where most of the image is known.
+
+    The last layers are the answer itself, pixel by pixel: that they speak for it says nothing. Vinogradova, Dibrov and
+    Myers, "Towards Interpretable Semantic Segmentation via Gradient-weighted Class Activation Mapping", AAAI 2020.
+    """
+    layers = [layer for layer in map_layers(subject) if layer.maps != len(subject.classes)]
+    if not layers:
+        return ""
+    coarsest = min(layer.map_hw for layer in layers)
+    return [layer.name for layer in layers if layer.map_hw == coarsest][-1]
 
 
 def _of_hw(image: Tensor, hw: tuple[int, int]) -> Tensor:

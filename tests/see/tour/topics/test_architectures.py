@@ -25,6 +25,12 @@ def test_parameters(numbers):
     }
 
 
+def test_lenet_as_published(numbers):
+    # The paper's 60,000: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6 10,164; its codes are not trained.
+    assert numbers["parameters of LeNet-5 as published"] == 156 + 12 + 1_516 + 32 + 48_120 + 10_164
+    assert "60,000 parameters" in section_of("architectures").tables[0].caption
+
+
 def test_multiply_adds_in_thousand_millions(numbers):
     rounded = {name: round(count / 1e9, 3) for name, count in numbers["multiply-adds"].items()}
     assert numbers["multiply-adds"]["LeNet-5"] == 416_520

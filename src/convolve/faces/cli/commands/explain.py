@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from convolve.errors import UserError
 from convolve.faces.cli.app import app
 from convolve.faces.cli.terminal import print_json, print_table, progress_bar, say
 
@@ -75,8 +74,6 @@ def explain(
         told = look_into(model, images or [], asked, progress)
     for failed in told["failed"]:
         say(f"{failed['image']}: {failed['error']}")
-    if images and not told["images"]:
-        raise UserError("none of the images can be explained", "Give images that can be read.")
     if as_json:
         print_json(told)
     else:
@@ -90,9 +87,10 @@ def _print(told: dict[str, Any]) -> None:
         names = ", ".join(one["panels"]) or "nothing"
         print(f"{one['image']}: {names}")
         _print_left_out(one["left_out"])
-    if told["network"]:
-        print(f"the network: {', '.join(told['network']['panels']) or 'nothing'}")
-        _print_left_out(told["network"]["left_out"])
+    network = told["network"]
+    if network["panels"] or network["left_out"]:
+        print(f"the network: {', '.join(network['panels']) or 'nothing'}")
+    _print_left_out(network["left_out"])
     print(f"page: {told['page']}")
 
 

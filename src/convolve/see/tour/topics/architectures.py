@@ -13,6 +13,7 @@ from convolve.see.tour.classic_networks import (
     GOOGLENET,
     INCEPTION,
     LENET5,
+    LENET5_PUBLISHED,
     OVERFEAT,
     RESNET18,
     RESNET50,
@@ -41,18 +42,23 @@ _ACROSS = 520.0
 
 
 def _compute(_seed: int) -> Section:
-    costs = {
-        classic: cost_of(classic.shapes(), channels=classic.channels, image_hw=classic.image_hw)
-        for classic in _NETWORKS
-    }
+    costs = {classic: _cost(classic) for classic in _NETWORKS}
+    lenet5_published = _cost(LENET5_PUBLISHED).parameters
     sizes = {classic: map_sizes(classic) for classic in _DRAWN}
     numbers: dict[str, Any] = {
         "parameters": {classic.title: cost.parameters for classic, cost in costs.items()},
+        "parameters of LeNet-5 as published": lenet5_published,
         "multiply-adds": {classic.title: cost.multiply_adds for classic, cost in costs.items()},
         "depth": {classic.title: classic.depth for classic in _NETWORKS},
         "maps": {classic.title: [[size.side, size.maps] for size in of] for classic, of in sizes.items()},
     }
-    return Section(figures=(_to_scale(sizes), _costs(costs)), tables=(_table(costs),), numbers=numbers)
+    return Section(
+        figures=(_to_scale(sizes), _costs(costs)), tables=(_table(costs, lenet5_published),), numbers=numbers
+    )
+
+
+def _cost(classic: Classic) -> Cost:
+    return cost_of(classic.shapes(), channels=classic.channels, image_hw=classic.image_hw)
 
 
 def _to_scale(sizes: dict[Classic, list[MapSize]]) -> Figure:
@@ -116,7 +122,7 @@ def _costs(costs: dict[Classic, Cost]) -> Figure:
     )
 
 
-def _table(costs: dict[Classic, Cost]) -> Table:
+def _table(costs: dict[Classic, Cost], lenet5_published: int) -> Table:
     rows = [
         (
             classic.title,
@@ -131,7 +137,9 @@ def _table(costs: dict[Classic, Cost]) -> Table:
     caption = (
         "Layers: those with weights on the longest path, as the papers count them. Parameters with biases and with "
         "batch norm's scale and shift, for 1,000 classes (LeNet-5: 10), without auxiliary classifiers. "
-        "Multiply-adds in millions; pooling and normalisation are not counted."
+        "Multiply-adds in millions; pooling and normalisation are not counted. LeNet-5 is the form that most libraries "
+        "have, every map of its third layer connected and maximum pooling; the paper's, where a table says which maps "
+        f"are connected and pooling has weights, has {lenet5_published:,} parameters."
     )
     return Table(
         columns=("network", "year", "layers", "image", "parameters", "multiply-adds"), rows=rows, caption=caption

@@ -95,7 +95,7 @@ def _table(numbers: Mapping[str, Any]) -> Table:
     )
 
 
-def compute(seed: int) -> Section:
+def compute(_seed: int) -> Section:
     """The two worked examples, and how work grows with depth."""
     numbers = _numbers()
     graph, edges = expression_graph(_EXPRESSION, _VALUES), nine_paths()

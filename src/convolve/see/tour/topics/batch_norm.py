@@ -145,7 +145,11 @@ def _hand_figure(numbers: Mapping[str, Any]) -> Figure:
         axes.set_yticks([0, 1], labels=["after", "before"])
         axes.set(ylim=(-0.65, 1.5), xlim=(-2, 6.7))
         svg = themed(chart, "The batch 1, 2, 3, 6 before and after normalisation")
-    return Figure(svg=svg, caption="The batch (1, 2, 3, 6): mean 3, variance 3.5 over m = 4, normalised to mean 0.")
+    return Figure(
+        svg=svg,
+        caption=f"The batch (1, 2, 3, 6): mean {hand['mean']:g}, variance {hand['biased_variance']:g} over "
+        f"m = {len(_HAND)}, normalised to mean 0 and variance 1.",
+    )
 
 
 def _table(numbers: Mapping[str, Any]) -> Table:

@@ -153,7 +153,7 @@ def _row(values: Sequence[float]) -> str:
     return f"({', '.join(f'{value:.6g}' for value in values)})"
 
 
-def compute(seed: int) -> Section:
+def compute(_seed: int) -> Section:
     """Parameter count; a forward pass that can be followed by hand."""
     numbers = _numbers()
     rows = [

@@ -141,9 +141,9 @@ TOPICS.add(
         name="universal-approximation",
         order=20,
         title="Universal approximation",
-        idea="One hidden layer with a linear output comes as near to any continuous function as one likes, if it is "
-        "wide enough. The theorem says that such weights exist: not how many units it takes, not that training finds "
-        "them.",
+        idea="On a bounded, closed set, one hidden layer with a linear output comes as near to any continuous function "
+        "as one likes, if it is wide enough. The theorem says that such weights exist: not how many units it takes, "
+        "not that training finds them.",
         code="from convolve.see.tour.topics.universal_approximation import Interpolant, largest_error; import torch; "
         "print(largest_error(Interpolant(torch.sin, start=0, end=2 * torch.pi, units=8)))",
         source="Cybenko, Math. Control Signals Systems 2 (1989); Hornik, Neural Networks 4 (1991); "
