@@ -58,6 +58,14 @@ def test_rungs_are_told_with_what_they_cost(finished):
     assert [row["image_hw"] for row in rows.values()] == [[8, 8], [28, 28], [8, 8], [8, 8]]
 
 
+def test_it_is_said_when_the_budget_is_spent(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVOLVE_CACHE", str(tmp_path / "cache"))
+    said = []
+    recipe = recipe_from("digits", [*SETTINGS, "budget=0.01"])
+    climb("depth", recipe, rungs=["mlp", "lenet5"], out=tmp_path / "out", progress=silent, say=said.append)
+    assert any("is spent: lenet5 gets the least that trains it" in sentence for sentence in said)
+
+
 def test_the_page_has_the_table_and_the_line_of_each_family(finished):
     study, results = finished
     page = BeautifulSoup((study.folder / "ladder.html").read_text(), "html.parser")

@@ -174,6 +174,8 @@ def _train_rung(
     budget = recipe.budget if begun is None else begun["budget"]
     if begun is None and budget != "none":
         spent = measured["decoding_seconds"] + sum(one["seconds"] for one in measured["rungs"].values())
+        if spent >= budget:
+            say(f"\nthe budget of {format_duration(budget)} is spent: {rung.name} gets the least that trains it")
         budget = round(max(_LEAST_SECONDS, (budget - spent) / left * _FOR_TRAINING), 1)
     limit = "no limit of time" if budget == "none" else f"up to {format_duration(budget)} of training"
     say(f"\n{rung.name}: {limit}")

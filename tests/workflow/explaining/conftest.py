@@ -1,7 +1,7 @@
 import pytest
 
 from faces.cli.terminal import succeeds
-from workflow.detect.shapes import FASTER, SETTINGS, voc_folder
+from workflow.detect.shapes import FASTER, SETTINGS, SMALL_HEADS, voc_folder
 from workflow.explaining.squares import CLASSIFIER, square_folders
 from workflow.segment.scenes import UNET, split_folders
 
@@ -50,10 +50,11 @@ def shapes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def detectors(shapes, tmp_path_factory):
-    """A run of a two-stage and one of a one-stage detector that know little; to be read only."""
+    """Runs of detectors of three kinds that know little; to be read only."""
     folder = tmp_path_factory.mktemp("runs")
     succeeds("train", shapes, *FASTER, "epochs=2", "lr=0.003", "--out", folder / "faster")
-    succeeds("train", shapes, *SETTINGS, "detect=onestage", "epochs=1", "--out", folder / "onestage")
+    succeeds("train", shapes, *SETTINGS, "detect=onestage", *SMALL_HEADS[:1], "epochs=1", "--out", folder / "onestage")
+    succeeds("train", shapes, *SETTINGS, "detect=fast", *SMALL_HEADS, "epochs=1", "--out", folder / "fast")
     return folder
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 from convolve.data.reading import read_dataset
 from convolve.deploy.model import load_model
 from convolve.errors import UserError
+from convolve.progress import silent
 from convolve.see.inside.grad_cam import grad_cam
 from convolve.see.inside.occlusion import choose_squares, occlude, occlusion_heat
 from convolve.see.inside.subject import answer
@@ -23,9 +24,11 @@ def test_the_question_is_what_the_model_itself_would_say(explainer, squares):
     for colour in COLOURS:
         image = squares / colour / "03.png"
         asked = explainer.ask(image, Pointed(), nothing_known)
-        predicted = explainer.model.predict([image])[0]
-        assert answer(asked.subject, asked.question).tolist() == pytest.approx(predicted.tolist(), abs=1e-6)
-        assert asked.question.wanted == int(predicted.argmax())
+        (said,) = explainer.model.predict([image])
+        assert asked.answers["label"] == said["label"]
+        probabilities = dict(zip(explainer.model.classes, answer(asked.subject, asked.question).tolist(), strict=True))
+        assert probabilities == pytest.approx(said["probabilities"], abs=1e-6)
+        assert explainer.model.classes[asked.question.wanted] == said["label"]
 
 
 def test_a_class_and_a_truth_can_be_pointed_at(explainer, squares):
@@ -35,7 +38,7 @@ def test_a_class_and_a_truth_can_be_pointed_at(explainer, squares):
 
 
 def test_the_truth_comes_from_the_data(explainer, squares):
-    dataset = explainer.read(str(squares), lambda *_: None)
+    dataset = explainer.read(str(squares), None, silent)
     rows = [row for row, sample in enumerate(dataset.samples) if sample.name.startswith("red")]
     asked = explainer.ask(squares / "blue" / "00.png", Pointed(), lambda _image: dataset.keep(rows[:1]))
     assert explainer.model.classes[asked.question.truth] == "red"
@@ -66,7 +69,7 @@ def test_maps_lie_on_what_decides(explainer, tmp_path):
 def test_images_to_compare_with_are_those_of_the_rows(explainer, squares):
     dataset = read_dataset(str(squares))
     rows = [3, 40]
-    gallery = explainer.gallery(dataset, rows, [str(row) for row in range(len(dataset.samples))], lambda *_: None)
+    gallery = explainer.gallery(dataset, rows, [str(row) for row in range(len(dataset.samples))], silent)
     assert list(gallery.names) == [dataset.samples[row].name for row in rows]
     for place, row in enumerate(rows):
         assert np.array_equal(gallery.pixels(place), np.array(Image.open(dataset.samples[row].image)))

@@ -6,6 +6,8 @@ from PIL import Image
 from convolve.data.decoding import BrokenImage
 from convolve.deploy.segmentation.model import load_segmentation_model
 from convolve.errors import UserError
+from convolve.progress import silent
+from convolve.run.folder import Run
 from convolve.see.inside.subject import answer
 from convolve.workflow.explaining.explainer import Pointed, nothing_known
 from convolve.workflow.explaining.segment import SegmenterExplainer
@@ -60,10 +62,10 @@ def test_without_a_place_it_is_the_commonest_class_where_it_was_found(explainer,
     assert list(asked.answers["shares"].values()) == pytest.approx(counts / labels.size)
 
 
-def test_the_truth_is_the_masks(explainer, scenes, image):
+def test_the_truth_is_the_masks(explainer, segmenter, scenes, image):
     mask = drawn(12)[1]
-    dataset = explainer.read(str(scenes), lambda *_: None)
-    row = next(row for row, sample in enumerate(dataset.samples) if sample.name.endswith("12"))
+    dataset = explainer.read(str(scenes), explainer.recipe_of(Run(segmenter)), silent)
+    row = [sample.image for sample in dataset.samples].index(image)
 
     def known(_image):
         return dataset.keep([row])
@@ -86,11 +88,13 @@ def test_of_a_large_image_a_window_around_the_pixel_is_seen(explainer, tmp_path)
     assert torch.equal((question.image * 255).round().byte(), torch.from_numpy(pixels[:512, 388:]).permute(2, 0, 1))
 
 
-def test_what_a_small_image_is_continued_by_is_not_asked_about(explainer, tmp_path):
+def test_what_a_small_image_is_continued_by_is_not_asked_about(segmenter, tmp_path):
+    explainer = SegmenterExplainer(load_segmentation_model(segmenter / "model.safetensors"))
+    # As of an encoder that takes no smaller images.
+    explainer.model.network.smallest_side = 16
     Image.fromarray(drawn(3)[0][:5, :6]).save(tmp_path / "small.png")
     window = read_window(explainer.model, tmp_path / "small.png", None, (512, 512))
-    assert window.shown_hw == (5, 6)
-    assert min(window.image.shape[1:]) >= explainer.model.network.smallest_side > 6
+    assert (window.shown_hw, window.image.shape) == ((5, 6), (3, 16, 16))
     everything = explainer.ask(tmp_path / "small.png", Pointed(), nothing_known)
     assert not everything.question.inside[5:].any()
     assert not everything.question.inside[:, 6:].any()

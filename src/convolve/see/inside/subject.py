@@ -39,7 +39,7 @@ class Subject:
         upright: the layers may see mirrored or turned copies of each image: (M N, ...) maps of the copies, square where
             they are turned -> (N, ...) their mean, moved back.
         of_a_place: whether the answer is about one place of the image, a box or a region, and not about all of it.
-        telling: the layer whose maps say most, for instruments that look at one where nobody names it; empty = the last.
+        telling: the layer whose maps say most, looked at where nobody names one; empty = the last.
         compute: where and how to run.
     """
 

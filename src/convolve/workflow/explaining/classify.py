@@ -47,7 +47,7 @@ class ClassifierExplainer:
         """See `Explainer`."""
         return read_plan(run).recipe
 
-    def read(self, data: str, progress: Progress) -> Dataset:
+    def read(self, data: str, recipe: Recipe | None, progress: Progress) -> Dataset:
         """See `Explainer`."""
         return with_classes(read_dataset(data), self.model.classes)
 

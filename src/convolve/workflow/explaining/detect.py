@@ -53,7 +53,7 @@ class DetectorExplainer:
         """See `Explainer`."""
         return read_box_plan(run).recipe
 
-    def read(self, data: str, progress: Progress) -> Dataset:
+    def read(self, data: str, recipe: Recipe | None, progress: Progress) -> Dataset:
         """See `Explainer`."""
         return with_classes(open_data(DataSection(path=data), progress, task="detect").dataset, self.model)
 

@@ -157,14 +157,14 @@ def _chosen(wanted: Wanted) -> list[Instrument]:
 def _own_data(path: Path, explainer: Explainer, wanted: Wanted, progress: Progress) -> _OwnData:
     if wanted.data == "none":
         return _OwnData(None, nothing_known, "none: --data none")
+    run = Run(path) if path.is_dir() and Run(path).read("plan") is not None else None
     try:
+        recipe = explainer.recipe_of(run) if run else None
         if wanted.data is not None:
-            dataset = explainer.read(wanted.data, progress)
+            dataset = explainer.read(wanted.data, recipe, progress)
             hashes = content_hashes(dataset, progress)
             rows, split = rows_of_other(dataset, wanted.data, "train")
-        elif path.is_dir() and Run(path).read("plan") is not None:
-            run = Run(path)
-            recipe = explainer.recipe_of(run)
+        elif run and recipe:
             opened = own_opened(run, recipe, progress)
             dataset, hashes, split = opened.dataset, opened.hashes, "train"
             rows = rows_of_split(run, recipe, opened, split)

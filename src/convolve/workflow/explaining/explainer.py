@@ -65,8 +65,13 @@ class Explainer(Protocol):
     def recipe_of(self, run: Run) -> Recipe:
         """The resolved recipe of the run that made the model."""
 
-    def read(self, data: str, progress: Progress) -> Dataset:
+    def read(self, data: str, recipe: Recipe | None, progress: Progress) -> Dataset:
         """Other data, its classes in the model's order.
+
+        Args:
+            data: where.
+            recipe: of the run that made the model, which says what masks mean; None = unknown.
+            progress: told of every file.
 
         Raises:
             UserError: it cannot be read, or has classes that the model does not know.

@@ -76,9 +76,11 @@ class SegmenterExplainer:
         """See `Explainer`."""
         return read_map_plan(run).recipe
 
-    def read(self, data: str, progress: Progress) -> Dataset:
+    def read(self, data: str, recipe: Recipe | None, progress: Progress) -> Dataset:
         """See `Explainer`."""
-        return with_classes(open_data(DataSection(path=data), progress, None, "segment").dataset, self.model)
+        section = DataSection(path=data, bands=recipe.data.bands) if recipe else DataSection(path=data)
+        opened = open_data(section, progress, recipe.masks if recipe else None, "segment")
+        return with_classes(opened.dataset, self.model)
 
     def network(self) -> Subject:
         """See `Explainer`."""
