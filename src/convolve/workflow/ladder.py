@@ -26,6 +26,7 @@ from convolve.workflow.train import train_opened
 from convolve.workflow.work import Work, work_of
 
 _LEVEL = 0.05
+_TARGETS = {"classify": "classes", "segment": "masks", "detect": "boxes"}
 RUNG_FIGURES = {
     "classify": ("accuracy", "accuracy_ci95", "balanced_accuracy"),
     "segment": ("mean_iou", "mean_iou_ci95", "pixel_accuracy", "mean_accuracy"),
@@ -59,7 +60,8 @@ def climb(
     ladder = LADDERS[name]
     chosen = _chosen_rungs(ladder, recipe, rungs)
     opened = open_data(recipe.data, progress, recipe.masks, recipe.task)
-    work = work_of(opened.dataset, ladder.task)
+    work = _work_for(ladder, opened)
+    _check_tested(recipe, opened)
     recipes, skipped = _runnable(chosen, recipe, opened, work, asked=bool(rungs))
     request = {"ladder": name, "recipe": json.loads(recipe.model_dump_json()), "rungs": [one.name for one in chosen]}
     study = choose_study("ladder", f"{name}/{opened.dataset.name}", request, out)
@@ -101,11 +103,32 @@ def _chosen_rungs(ladder: Ladder, recipe: Recipe, names: Sequence[str]) -> list[
                     "rung",
                     "Leave it out; --rungs chooses some of the rungs.",
                 )
+    if recipe.task not in ("auto", ladder.task):
+        raise UserError(f"task={recipe.task}: the ladder '{ladder.name}' is of task={ladder.task}", "Leave it out.")
     known = [rung.name for rung in ladder.rungs]
     for name in names:
         if name not in known:
             raise unknown_name("rung", name, known)
     return [rung for rung in ladder.rungs if not names or rung.name in names]
+
+
+def _work_for(ladder: Ladder, opened: Opened) -> Work[Any, Any, Any]:
+    work = work_of(opened.dataset, "auto")
+    if work.task != ladder.task:
+        fitting = " or ".join(name for name in LADDERS if LADDERS[name].task == work.task)
+        raise UserError(
+            f"the ladder '{ladder.name}' is for images with {_TARGETS[ladder.task]}; {opened.dataset.name} has "
+            f"{_TARGETS[work.task]}",
+            f"For those there is: convolve ladder {fitting}",
+        )
+    return work
+
+
+def _check_tested(recipe: Recipe, opened: Opened) -> None:
+    """Before every rung is trained, not after it."""
+    given = any(sample.split == "test" for sample in opened.dataset.samples)
+    if recipe.folds == 0 and not recipe.data.test and not recipe.data.test_groups and not given:
+        raise UserError("data.test=0: without test images there is nothing to compare rungs by", "Give folds=5.")
 
 
 def _runnable(
@@ -136,10 +159,9 @@ def _say_budget(recipe: Recipe, rungs: Sequence[Rung], recipes: dict[str, Recipe
         say(f"rungs: {', '.join(names)}; no limit of time")
         return
     first = f"; {', '.join(quick)} first, which needs little" if quick else ""
-    say(
-        f"budget: {format_duration(recipe.budget)} for {len(names)} rungs ({', '.join(names)}){first}; what is left is "
-        "shared equally by those that are left"
-    )
+    shared = "; what is left is shared equally by those that are left" if len(names) > 1 else ""
+    count = f"{len(names)} rung{'s' * (len(names) > 1)}"
+    say(f"budget: {format_duration(recipe.budget)} for {count} ({', '.join(names)}){first}{shared}")
 
 
 def _decode(

@@ -96,6 +96,11 @@ def test_wrong_words_are_refused(animals, run, climbed):
     assert "unknown ladder 'transfre'\n  Did you mean 'transfer'?" in refused("ladder", "transfre", animals)
     assert "Did you mean 'finetune'?" in refused("ladder", "transfer", animals, "--rungs", "fintune")
     assert "sets it itself" in refused("ladder", "transfer", animals, "start=scratch")
+    assert "'segment' is of task=segment" in refused("ladder", "segment", animals, "task=classify")
+    assert "animals has classes\n  For those there is: convolve ladder depth or transfer" in refused(
+        "ladder", "detect", animals
+    )
+    assert "nothing to compare rungs by" in refused("ladder", "depth", animals, "folds=0", "data.test=0")
     assert "a training is here, not a ladder" in refused("ladder", "transfer", animals, "--out", run)
     assert "seed was 0, now 1" in refused(*command, "seed=1")
     assert "no pre-trained weights" in refused(

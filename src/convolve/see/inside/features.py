@@ -67,6 +67,9 @@ def gallery_features(
     Raises:
         UserError: the features are no numbers; or see `features_of`; or the cache has no room.
     """
+    if rows is not None and len(rows) < len(gallery) <= 2 * len(rows):
+        # Nearest images have asked for all of them, or will.
+        return gallery_features(subject, gallery, progress=progress)[list(rows)]
     chosen = range(len(gallery)) if rows is None else rows
     weights = module_digest(subject.network)
     key = _key(subject, gallery, chosen, weights)

@@ -14,6 +14,7 @@ from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
 from convolve.see.inside.layers import MapLayer, check_unit, find_layer
 from convolve.see.inside.panel import Panel, Picture
 from convolve.see.inside.projection_pictures import signal_picture
+from convolve.see.inside.separability import affordable_images
 from convolve.see.inside.strongest_patches import (
     Patch,
     Responses,
@@ -51,7 +52,7 @@ def _run(
     layers = _layers(subject, look)
     for asked in look.units:
         check_unit(layers[-1], asked)
-    rows = gallery.rows(_MOST_IMAGES)
+    rows = gallery.rows(affordable_images(subject, _MOST_IMAGES))
     projected = projections and has_switches(subject)
     pictures: list[Picture] = []
     numbers: dict[str, object] = {}
