@@ -12,9 +12,9 @@ from convolve.see.inside.contact_sheet import contact_sheet, in_colours, sized
 from convolve.see.inside.gallery import Gallery, needed_gallery
 from convolve.see.inside.instruments import INSTRUMENTS, Instrument, Look
 from convolve.see.inside.layers import MapLayer, check_unit, find_layer
+from convolve.see.inside.many_passes import affordable_passes
 from convolve.see.inside.panel import Panel, Picture
 from convolve.see.inside.projection_pictures import signal_picture
-from convolve.see.inside.separability import affordable_images
 from convolve.see.inside.strongest_patches import (
     Patch,
     Responses,
@@ -29,7 +29,8 @@ from convolve.see.inside.strongest_patches import (
 from convolve.see.inside.subject import Subject
 from convolve.see.inside.unit_maps import stage_ends
 
-_MOST_IMAGES = 2000
+# Of a costly network as few as the latter.
+_MOST_IMAGES, _LEAST_IMAGES = 2000, 200
 _SIDE, _COLUMNS = 96, 3
 
 
@@ -52,7 +53,8 @@ def _run(
     layers = _layers(subject, look)
     for asked in look.units:
         check_unit(layers[-1], asked)
-    rows = gallery.rows(affordable_images(subject, _MOST_IMAGES))
+    most = affordable_passes(subject, gallery.tensor([0])[0], most=_MOST_IMAGES, least=_LEAST_IMAGES)
+    rows = gallery.rows(most)
     projected = projections and has_switches(subject)
     pictures: list[Picture] = []
     numbers: dict[str, object] = {}
