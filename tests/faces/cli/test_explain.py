@@ -36,6 +36,12 @@ def explained(*words):
     return convolve("explain", *words, "--data", "none")
 
 
+def test_instruments_are_listed_without_a_model():
+    listed = succeeds("explain", "--list", "--json").json
+    assert {"grad-cam", "occlusion", "deconvnet"} <= {one["name"] for one in listed}
+    assert "no model" in refused("explain")
+
+
 @pytest.mark.parametrize("kind", ODD)
 def test_images_of_any_size_and_mode(kind, lenet, elsewhere):
     pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3)).astype(np.uint8)
@@ -64,7 +70,7 @@ def test_images_of_any_size_and_mode(kind, lenet, elsewhere):
 
 
 REFUSED = {
-    ("--layer", "backbone9"): "unknown layer with maps 'backbone9'\n  Known: ",
+    ("--layer", "backbone9"): "unknown layer with maps 'backbone9'\n  ",
     ("--class", "catt"): "unknown class of the model 'catt'\n  Did you mean 'cat'",
     ("--truth", "dgo"): "unknown class of the model 'dgo'\n  Did you mean 'dog'",
     ("--only", "gradcam"): "unknown instrument 'gradcam'\n  Did you mean 'grad-cam'",

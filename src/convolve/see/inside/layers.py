@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
-from convolve.errors import UserError, unknown_name
+from convolve.errors import UserError, shown
 from convolve.see.inside.subject import Subject
+
+# Large networks have hundreds.
+_NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,12 @@ def find_layer(subject: Subject, name: str) -> MapLayer:
     if not layers:
         raise no_maps()
     if name not in layers:
-        raise unknown_name("layer with maps", name, layers)
+        near = get_close_matches(name, layers, n=3, cutoff=0.4)
+        guess = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise UserError(
+            f"unknown layer with maps '{name}'",
+            f"{guess}There are {len(layers)}: {shown(layers, at_most=_NAMES_SHOWN)}.",
+        )
     return layers[name]
 
 

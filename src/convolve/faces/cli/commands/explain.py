@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from convolve.errors import UserError
 from convolve.faces.cli.app import app
 from convolve.faces.cli.terminal import print_json, print_table, progress_bar, say
 
 
 @app.command()
 def explain(
-    model: Annotated[Path, typer.Argument(help="a run's folder, or a model.safetensors")],
+    model: Annotated[Path | None, typer.Argument(help="a run's folder, or a model.safetensors")] = None,
     images: Annotated[
         list[Path] | None, typer.Argument(help="image files; none: the network alone", show_default=False)
     ] = None,
@@ -59,6 +60,8 @@ def explain(
     if as_list:
         _print_list(as_json=as_json)
         return
+    if model is None:
+        raise UserError("no model to explain", "Name a run's folder or a model file; --list tells the instruments.")
     asked = Wanted(
         out=out,
         pointed=Pointed(wanted=wanted, truth=truth, pixel=pixel_of(pixel), region=region_of(region), box=box),
