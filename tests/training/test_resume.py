@@ -124,14 +124,18 @@ def kill(monkeypatch):
 
 def test_killed_by_the_system(tmp_path, kill):
     expected, seconds = kill.train_undisturbed(kill.SETTINGS, tmp_path / "alone", tmp_path / "cache")
-    killed = kill.train_with_kills(
-        kill.SETTINGS,
-        tmp_path / "killed",
-        tmp_path / "cache",
-        kills=3,
-        seconds=0.7 * seconds,
-        expected=expected,
-        chance=random.Random(),  # noqa: S311
-    )
+    # The first training was timed beside other work, perhaps: where all moments lie after the end, nearer ones follow.
+    for share in (0.7, 0.2, 0.05, 0.01):
+        killed = kill.train_with_kills(
+            kill.SETTINGS,
+            tmp_path / f"killed-{share}",
+            tmp_path / "cache",
+            kills=3,
+            seconds=share * seconds,
+            expected=expected,
+            chance=random.Random(),  # noqa: S311
+        )
+        assert killed.same, killed.moments
+        if killed.hits:
+            break
     assert killed.hits >= 1
-    assert killed.same, killed.moments
