@@ -58,6 +58,14 @@ def test_where_it_cannot_be_made_the_report_says_why(error, words):
     assert (found.words, found.mistakes) == (words, ())
 
 
+def test_a_fault_of_the_program_keeps_its_traceback():
+    def fail():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        looks_at(fail)
+
+
 def report_of(squares, folder, *settings):
     succeeds("train", squares, *CLASSIFIER, *settings, "--out", folder)
     page = (folder / "report.html").read_text()

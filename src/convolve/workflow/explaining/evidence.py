@@ -11,6 +11,7 @@ from convolve.see.inside.grad_cam import grad_cam
 from convolve.see.inside.heat import overlay
 from convolve.see.inside.subject import Question, Subject
 from convolve.see.report.content import Evidence, LooksAt
+from convolve.training.compute import is_out_of_memory
 
 MOST_SHOWN = 12
 _WORDS = (
@@ -64,4 +65,6 @@ def looks_at(find: Callable[[], Sequence[tuple[Subject, Question, float]]]) -> L
         return LooksAt(words=f"Nothing can be shown: {error.problem}. {error.remedy}")
     except (BrokenImage, RuntimeError) as error:
         # The training is finished, and its report must not fail for want of memory, or of an image that has gone.
+        if not isinstance(error, BrokenImage) and not is_out_of_memory(error):
+            raise
         return LooksAt(words=f"Nothing can be shown: {str(error).splitlines()[0]}.")
